@@ -1,0 +1,146 @@
+"""`kedro case create`: from a folder to an overlay in conf/ and data under DVC."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from graft.adapters.atomic import atomic_folder
+from graft.vision.data.sources.recognise import Recognition, recognise
+from graft.vision.errors import DataError, OptionsError
+from graft.vision.tasks import TASKS
+
+Say = Callable[[str], None]
+RESERVED = {"base", "local", "gpu", "smoke"}
+
+
+def create_case(
+    project: Path, name: str, data: Path, task: str | None, *, track: bool, say: Say
+) -> None:
+    """Recognise the folder, write ``conf/<name>``, link the data, put it under DVC.
+
+    An overlay that is already there is kept as it is, so that the cases that ship can be given
+    their data. Raises `OptionsError` for a name that cannot be used and `DataError` for a folder
+    that cannot be read or recognised.
+    """
+    _check_name(name)
+    if not data.is_dir():
+        raise DataError(
+            f"--data {data} is not a folder", mend="give the folder that holds the images"
+        )
+    found = recognise(data)
+    chosen = task or found.task
+    if chosen not in TASKS:
+        raise OptionsError(
+            f"task {chosen!r} cannot be run", allowed=sorted(TASKS), mend="choose with --task"
+        )
+    _tell(found, data, say)
+    raw = project / "data/01_raw" / name
+    _bring(data, raw, say)
+    _write_overlay(project / "conf" / name, name, data, chosen, found, say)
+    if track:
+        _track(project, raw, say)
+    say(f"\nnext: kedro run --env {name}")
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or name in RESERVED:
+        raise OptionsError(
+            f"{name!r} cannot name a case",
+            allowed=f"small letters, digits and _; not {', '.join(sorted(RESERVED))}",
+            mend="choose another name",
+        )
+
+
+def _tell(found: Recognition, data: Path, say: Say) -> None:
+    say(f"{data}: layout {found.layout!r}, task {found.task!r}")
+    for sentence in found.found:
+        say(f"  found: {sentence}")
+    for sentence in found.doubts:
+        say(f"  doubt: {sentence}")
+
+
+def _bring(data: Path, raw: Path, say: Say) -> None:
+    """Link each file where the file system can, else copy; the folder appears whole or not."""
+    if raw.resolve() == data.resolve():
+        return
+    if raw.exists():
+        raise DataError(
+            f"{raw} is already there",
+            mend="choose another case name, or remove that folder first if its data is not needed",
+        )
+    linked = copied = 0
+    with atomic_folder(raw) as part:
+        for source in sorted(data.rglob("*")):
+            target = part / source.relative_to(data)
+            if source.is_dir() and not source.is_symlink():
+                target.mkdir(parents=True, exist_ok=True)
+            elif source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                linked += _link(source, target)
+                copied += 1
+    say(f"data: {copied} files in {raw}, {linked} of them linked without a second copy")
+
+
+def _link(source: Path, target: Path) -> int:
+    try:
+        os.link(source.resolve(), target)
+        return 1
+    except OSError:
+        shutil.copy2(source, target)
+        return 0
+
+
+def _write_overlay(
+    folder: Path, name: str, data: Path, task: str, found: Recognition, say: Say
+) -> None:
+    if (folder / "globals.yml").exists():
+        say(f"overlay: {folder} is already there and is kept")
+        return
+    with atomic_folder(folder) as part:
+        (part / "globals.yml").write_text(
+            f"# Case {name}: data from {data.name}/, layout {found.layout!r}.\n"
+            f"# Licence: not stated here; write it down before you share a model.\n"
+            f"case: {name}\nraw: data/01_raw/{name}\n"
+        )
+        parameters = part / "parameters" / f"{task}.yml"
+        parameters.parent.mkdir()
+        parameters.write_text(_parameters(task, found))
+    say(f"overlay: {folder} written; read it, it is short")
+
+
+def _parameters(task: str, found: Recognition) -> str:
+    """The overlay's parameters: only what differs from base, each with its reason."""
+    block: dict[str, Any] = {task: {"ingestion": {"source": found.options}}}
+    text = yaml.safe_dump(block, sort_keys=False, allow_unicode=True)
+    notes = [f"# found: {sentence}" for sentence in found.found]
+    doubts = [f"# doubt: {sentence}" for sentence in found.doubts]
+    hints = [
+        "# Everything not named here is as in conf/base/parameters. Often worth setting:",
+        f"# {task}.augmentation.preset: natural | traffic_sign | radiology | none",
+        f"# {task}.backbone.image_size_px: smaller is faster",
+        f"# {task}.fine_tuning.budget_s: wall-clock limit of fine-tuning",
+    ]
+    return "\n".join([*notes, *doubts, text, *hints]) + "\n"
+
+
+def _track(project: Path, raw: Path, say: Say) -> None:
+    """`dvc add`, with links in place of a second copy."""
+    target = str(raw.relative_to(project))
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", "--quiet", target],
+        cwd=project,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode == 0:
+        say(f"dvc: {target}.dvc states the version; commit it")
+    else:
+        say(f"dvc: could not add {target}: {done.stderr.strip()}")
+        say("     the case runs all the same; its data version will read 'unknown'")

@@ -1,0 +1,14 @@
+"""Kedro datasets of graft: what the catalog's ``type`` lines name."""
+
+from graft.adapters.datasets.artifact import ArtifactDataset
+from graft.adapters.datasets.folders import FolderDataset, RawFolderDataset
+from graft.adapters.datasets.registered_model import RegisteredModelDataset
+from graft.adapters.datasets.trained_model import TrainedModelDataset
+
+__all__ = [
+    "ArtifactDataset",
+    "FolderDataset",
+    "RawFolderDataset",
+    "RegisteredModelDataset",
+    "TrainedModelDataset",
+]

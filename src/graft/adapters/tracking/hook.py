@@ -1,0 +1,111 @@
+"""The hook that keeps an MLflow run for each `kedro run`, and says the truth about how it ended."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+
+log = logging.getLogger("graft")
+
+
+class TrackingHook:
+    """Opens a run, records each dataset as its catalog entry's ``metadata: mlflow`` says, ends it.
+
+    kedro-mlflow is not used: it logs typed parameters as one string, overwrites metrics of equal
+    name in two namespaces, and records neither commit nor data digest.
+    """
+
+    def __init__(self) -> None:
+        self._run_id: str | None = None
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Read where to record."""
+        self._project = Path(context.project_path)
+        self._settings = dict(context.config_loader["mlflow"])
+        self._raw = Path(context.config_loader["globals"].get("raw", ""))
+
+    @hook_impl
+    def after_catalog_created(self, catalog: Any) -> None:
+        """Keep the catalog, whose metadata says what is recorded."""
+        self._catalog = catalog
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any) -> None:
+        """Open the run with its parameters and the facts that an auditor asks for."""
+        import mlflow
+
+        from graft.adapters.tracking.connection import TrackingOptions, connect
+        from graft.adapters.tracking.facts import run_facts, uncommitted_diff
+
+        connect(TrackingOptions.parse(self._settings, "conf mlflow.yml"), self._project)
+        name = "+".join(run_params.get("pipeline_names") or ["whole road"])
+        self._run_id = mlflow.start_run(run_name=name).info.run_id
+        mlflow.set_tags(run_facts(self._project, self._raw))
+        mlflow.log_params(self._parameters(pipeline))
+        diff = uncommitted_diff(self._project)
+        if diff:
+            mlflow.log_text(diff, "code/uncommitted.diff")
+        lock = self._project / "requirements.lock"
+        if lock.is_file():
+            mlflow.log_artifact(str(lock), "code")
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Record what was saved, in the way its catalog entry asks for."""
+        from graft.adapters.tracking.recording import RECORDERS
+
+        if self._run_id is None:
+            return
+        dataset = self._catalog.get(dataset_name)
+        kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
+        if kind is not None:
+            task, _, name = dataset_name.rpartition(".")
+            RECORDERS[kind](task, name, data, dataset.path, self._data_tags())
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """The run ended well."""
+        self._end("FINISHED")
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """The run failed, and says of what."""
+        if self._run_id is not None:
+            import mlflow
+
+            mlflow.set_tag("error", f"{type(error).__name__}: {error}"[:5000])
+        self._end("FAILED")
+
+    def _end(self, status: str) -> None:
+        if self._run_id is not None:
+            import mlflow
+
+            mlflow.end_run(status)
+            self._run_id = None
+
+    def _parameters(self, pipeline: Any) -> dict[str, str]:
+        """Every parameter that the run reads, flat: ``classification.fine_tuning.epochs``."""
+        names = sorted(name for name in pipeline.inputs() if name.startswith("params:"))
+        flat: dict[str, str] = {}
+        for name in names:
+            value = self._catalog.load(name)
+            plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+            _flatten(name.removeprefix("params:"), plain, flat)
+        return flat
+
+    def _data_tags(self) -> dict[str, str]:
+        from graft.adapters.tracking.facts import data_version
+
+        return data_version(self._project, self._raw)
+
+
+def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            _flatten(f"{prefix}.{key}", inner, flat)
+    else:
+        # MLflow allows letters, digits and _-./ : in a key, and 6000 characters in a value.
+        flat[re.sub(r"[^\w\-./: ]", "_", prefix)[:250]] = str(value)[:6000]

@@ -1,0 +1,1 @@
+"""The Kedro room: nodes that point at the library, pipelines that list them."""

@@ -1,0 +1,14 @@
+"""What Kedro must know of this project."""
+
+from graft.adapters.console import ConsoleHook
+from graft.adapters.tracking.hook import TrackingHook
+
+HOOKS = (ConsoleHook(), TrackingHook())
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "street_scenes",
+    "config_patterns": {"mlflow": ["mlflow*", "**/mlflow*"]},
+    # An overlay names only what differs; without this it would replace whole blocks.
+    "merge_strategy": {"parameters": "soft"},
+}

@@ -1,0 +1,149 @@
+"""A backbone with a head, and the same once trained: with all it takes to predict from a file."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from graft.vision.backbones.backbone import Backbone
+from graft.vision.backbones.contract import WeightsContract
+from graft.vision.errors import WeightsError
+from graft.vision.options import Options
+from graft.vision.preprocessing import Preprocessing, view_of
+from graft.vision.records import Array
+from graft.vision.task import ClassTable, Task
+
+
+class GraftedModel(nn.Module):
+    """uint8 views in, task outputs out.
+
+    ``forward(views)`` takes (N, C, S, S) uint8 and is ``head(features(views))``; the
+    normalisation of the weights' contract is part of the graph.
+    """
+
+    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        mean, std = backbone.mean, backbone.std
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Stage names from the stem to the head, in the order data meets them."""
+        return (*self.backbone.stages, "head")
+
+    def stage_of(self, parameter: str) -> str:
+        """The stage of a parameter or buffer, by its full name in this model."""
+        part, _, rest = parameter.partition(".")
+        return "head" if part == "head" else self.backbone.stage_of(rest)
+
+    def features(self, views: torch.Tensor) -> torch.Tensor:
+        """(N, D) float features of (N, C, S, S) uint8 views."""
+        scaled = (views.to(self.mean.dtype) / 255.0 - self.mean) / self.std
+        return self.backbone(scaled)
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(views))
+
+
+class ModelCard(Options):
+    """What is known of a trained model, and all it takes to rebuild it from its weights."""
+
+    task: str
+    contender: str
+    """Which one it is: probe, fine_tuned or scratch."""
+    classes: ClassTable
+    task_options: dict[str, object]
+    backbone: WeightsContract
+    preprocessing: Preprocessing
+    decoding: dict[str, object]
+    """Options of `graft.vision.data.decoding.DecodingOptions`: serving decodes as training did."""
+    temperature: float = 1.0
+    strategy: str
+    seed: int
+    data_digest: str
+    minutes: float
+    """Wall time that this model took beyond what came before it."""
+    facts: dict[str, object] = {}
+    """What else should be known: frozen-stage digests, epochs, best epoch, machine class."""
+
+
+@dataclass
+class TrainedModel:
+    """A model with its card; predicts from upright pixels."""
+
+    card: ModelCard
+    module: GraftedModel
+    task: Task
+
+    def outputs(self, images: Iterable[Array], batch_size: int = 16) -> torch.Tensor:
+        """Raw outputs, one row per image, of upright HxWxC uint8 pixels."""
+        views = (view_of(pixels, self.card.preprocessing) for pixels in images)
+        self.module.eval()
+        device = next(self.module.parameters()).device
+        chunks = []
+        with torch.inference_mode():
+            for batch in _batches(views, batch_size):
+                chunks.append(self.module(as_tensor(batch).to(device)).float().cpu())
+        return torch.cat(chunks) if chunks else torch.zeros(0, len(self.card.classes))
+
+    def predict(self, images: Iterable[Array]) -> pd.DataFrame:
+        """One row per image, calibrated by the card's temperature."""
+        outputs = self.outputs(images)
+        return self.task.predict(outputs, self.card.classes, self.card.temperature)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.safetensors`` and ``card.json``; a folder already there is replaced."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {name: tensor.contiguous() for name, tensor in self.module.state_dict().items()}
+        save_file(state, folder / "model.safetensors.part")
+        os.replace(folder / "model.safetensors.part", folder / "model.safetensors")
+        text = json.dumps(self.card.model_dump(mode="json"), indent=2, sort_keys=True)
+        (folder / "card.json").write_text(text)
+
+
+def load_model(folder: Path, task: Task, task_options: Options) -> TrainedModel:
+    """Rebuild a trained model from its folder; no file in it can run code."""
+    card = read_card(folder)
+    backbone = Backbone.empty(card.backbone)
+    module = task.build_model(backbone, card.classes, task_options)
+    state = load_file(folder / "model.safetensors")
+    missing, unexpected = module.load_state_dict(state, strict=False)
+    if missing or unexpected:
+        raise WeightsError(
+            f"weights in {folder} do not fit the model on their card",
+            found=f"missing {sorted(missing)[:3]}, unexpected {sorted(unexpected)[:3]}",
+            mend="register the model again from its run",
+        )
+    module.eval()
+    return TrainedModel(card, module, task)
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read ``card.json``."""
+    return ModelCard.model_validate_json((folder / "card.json").read_text())
+
+
+def as_tensor(views: Sequence[Array]) -> torch.Tensor:
+    """Stack HxWxC uint8 views to a (N, C, H, W) tensor laid out channels-last."""
+    return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2)
+
+
+def _batches(views: Iterable[Array], size: int) -> Iterable[list[Array]]:
+    batch: list[Array] = []
+    for view in views:
+        batch.append(view)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

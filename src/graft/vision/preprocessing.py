@@ -1,0 +1,101 @@
+"""From upright pixels to what a backbone sees: one rule for training, evaluation and serving."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from graft.vision.options import Options
+from graft.vision.records import Array, digest_of
+
+INTERPOLATIONS = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+}
+
+
+class Preprocessing(Options):
+    """The deterministic view of an image.
+
+    ``crop``: shorter side to ``size_px / crop_share``, then the centre square (ImageNet's way).
+    ``squash``: both sides to ``size_px``, ignoring the aspect ratio.
+    ``letterbox``: longer side to ``size_px``, the rest filled with the mean.
+    """
+
+    size_px: int
+    crop_share: float = 0.875
+    fit: Literal["crop", "squash", "letterbox"] = "crop"
+    interpolation: Literal["nearest", "bilinear", "bicubic", "area"] = "bicubic"
+    antialias: bool = True
+    """Use area averaging where an image shrinks: plain bicubic in OpenCV aliases."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    channels: Literal[1, 3, 4] = 3
+
+    @property
+    def digest(self) -> str:
+        """Identifies the view; equal digests give equal pixels."""
+        return digest_of(self.model_dump(mode="json"))
+
+
+def resize(pixels: Array, width_px: int, height_px: int, options: Preprocessing) -> Array:
+    """Resize HxWxC uint8; shrinking uses area averaging when `options.antialias`."""
+    height, width = pixels.shape[:2]
+    if (height, width) == (height_px, width_px):
+        return pixels
+    shrinks = height_px < height and width_px < width
+    chosen = "area" if shrinks and options.antialias else options.interpolation
+    resized = cv2.resize(pixels, (width_px, height_px), interpolation=INTERPOLATIONS[chosen])
+    return resized if resized.ndim == 3 else resized[:, :, None]
+
+
+def view_of(pixels: Array, options: Preprocessing) -> Array:
+    """Return the (size_px, size_px, channels) uint8 view of upright HxWxC uint8 pixels."""
+    pixels = with_channels(pixels, options.channels)
+    if options.fit == "squash":
+        return resize(pixels, options.size_px, options.size_px, options)
+    if options.fit == "letterbox":
+        return _letterbox(pixels, options)
+    return _centre_crop(pixels, options)
+
+
+def with_channels(pixels: Array, channels: int) -> Array:
+    """Return the pixels with 1, 3 or 4 channels; luma by ITU-R 601, alpha opaque when added."""
+    found = pixels.shape[2]
+    if found == channels:
+        return pixels
+    if channels == 1:
+        return cv2.cvtColor(pixels[:, :, :3], cv2.COLOR_RGB2GRAY)[:, :, None]
+    if found == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    if channels == 3:
+        return np.ascontiguousarray(pixels[:, :, :3])
+    opaque = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+    return np.concatenate([pixels[:, :, :3], opaque], axis=2)
+
+
+def _centre_crop(pixels: Array, options: Preprocessing) -> Array:
+    height, width = pixels.shape[:2]
+    side = options.size_px / options.crop_share
+    scale = side / min(height, width)
+    new_height = max(options.size_px, round(height * scale))
+    new_width = max(options.size_px, round(width * scale))
+    resized = resize(pixels, new_width, new_height, options)
+    top, left = (new_height - options.size_px) // 2, (new_width - options.size_px) // 2
+    return np.ascontiguousarray(resized[top : top + options.size_px, left : left + options.size_px])
+
+
+def _letterbox(pixels: Array, options: Preprocessing) -> Array:
+    height, width = pixels.shape[:2]
+    scale = options.size_px / max(height, width)
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    fill = np.array([round(255 * value) for value in options.mean], np.uint8)
+    canvas = np.empty((options.size_px, options.size_px, options.channels), np.uint8)
+    canvas[:] = fill[: options.channels]
+    top, left = (options.size_px - new_height) // 2, (options.size_px - new_width) // 2
+    canvas[top : top + new_height, left : left + new_width] = resize(
+        pixels, new_width, new_height, options
+    )
+    return canvas

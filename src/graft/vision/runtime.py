@@ -1,0 +1,45 @@
+"""The one place that knows which device this machine has."""
+
+import platform
+from dataclasses import asdict, dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class MachineClass:
+    """What decides whether two runs can be bitwise equal."""
+
+    device: str
+    torch: str
+    threads: int
+    instruction_set: str
+    python: str
+    accelerator: str
+
+
+def device_name(asked: str = "auto") -> str:
+    """Return ``cuda``, ``mps`` or ``cpu``: the one asked for, or the best that is there."""
+    if asked != "auto":
+        return asked
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def machine_class() -> MachineClass:
+    """Describe this machine as a run record needs it."""
+    device = device_name()
+    return MachineClass(
+        device=device,
+        torch=torch.__version__,
+        threads=torch.get_num_threads(),
+        instruction_set=torch.backends.cpu.get_cpu_capability(),
+        python=platform.python_version(),
+        accelerator=torch.cuda.get_device_name() if device == "cuda" else "none",
+    )
+
+
+def machine_record() -> dict[str, object]:
+    """`machine_class` as a plain mapping."""
+    return asdict(machine_class())

@@ -1,0 +1,264 @@
+"""A content-addressed store of arrays: sharded, memory-mapped, many readers and one writer.
+
+A shard is ``NNNNNN.bin`` (raw array bytes, appended) beside ``NNNNNN.index`` (one JSON line per
+array: key, offset, shape, dtype, crc32, meta). Bytes are on disk before their index line is, so a
+crash leaves at most bytes that no line names; a torn last line is passed over. The checksum of an
+array is compared at its first read in a process, so a flipped bit is named and never returned.
+"""
+
+import fcntl
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from graft.vision.errors import StoreError
+from graft.vision.records import Array
+
+SHARD_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where one array lies and what is known of it."""
+
+    shard: int
+    offset: int
+    shape: tuple[int, ...]
+    dtype: str
+    crc32: int
+    meta: dict[str, Any]
+
+    @property
+    def bytes(self) -> int:
+        """Length of the array in the shard."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+@dataclass
+class ArrayStore:
+    """Arrays by key below ``folder / namespace``.
+
+    Args:
+        folder: the store's root; made when first written to.
+        namespace: says how the arrays were made, e.g. a digest of the rule; other rules, other
+            namespace, so nothing stale can be read.
+    """
+
+    folder: Path
+    namespace: str
+    _index: dict[str, Entry] = field(default_factory=dict, init=False, repr=False)
+    _maps: dict[int, Array] = field(default_factory=dict, init=False, repr=False)
+    _checked: set[str] = field(default_factory=set, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.root = Path(self.folder) / self.namespace
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the index again, to see what a writer has added since."""
+        self._index.clear()
+        self._maps.clear()
+        for path in sorted(self.root.glob("*.index")):
+            self._read_index(path)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """The keys that the store lacks, each once, in the order given."""
+        return [key for key in dict.fromkeys(keys) if key not in self._index]
+
+    def meta(self, key: str) -> dict[str, Any]:
+        """What the writer noted beside the array."""
+        return self._entry(key).meta
+
+    def read(self, key: str) -> Array:
+        """The array, read-only and memory-mapped. Raises `StoreError` when it is damaged."""
+        entry = self._entry(key)
+        end = entry.offset + entry.bytes
+        shard = self._map(entry.shard, end)
+        raw = shard[entry.offset : end]
+        if key not in self._checked:
+            if len(raw) != entry.bytes or zlib.crc32(raw) != entry.crc32:
+                raise StoreError(
+                    f"array {key} in {self._bin(entry.shard)} is damaged",
+                    found="a checksum that differs from the index",
+                    mend=f"delete {self.root}; it is rebuilt from the images by the next run",
+                )
+            self._checked.add(key)
+        return raw.view(entry.dtype).reshape(entry.shape)
+
+    @contextmanager
+    def writer(self) -> Iterator["Writer"]:
+        """Hold the store's one write lock and yield what adds arrays; waits for other writers."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.refresh()
+            writer = Writer(self)
+            try:
+                yield writer
+            finally:
+                writer.close()
+
+    def drop_damaged(self) -> list[str]:
+        """Forget, for every reader, each key whose bytes differ from their checksum.
+
+        Returns the keys, so that what they stood for can be made again.
+        """
+        with self.writer() as writer:
+            damaged = [key for key in self._index if not self._is_whole(key)]
+            for key in damaged:
+                writer.drop(key)
+        return damaged
+
+    def _is_whole(self, key: str) -> bool:
+        try:
+            self.read(key)
+        except StoreError:
+            return False
+        return True
+
+    def _entry(self, key: str) -> Entry:
+        try:
+            return self._index[key]
+        except KeyError:
+            raise StoreError(
+                f"array {key} is not in {self.root}", mend="run ingestion again; it adds what is new"
+            ) from None
+
+    def _bin(self, shard: int) -> Path:
+        return self.root / f"{shard:06d}.bin"
+
+    def _map(self, shard: int, end: int) -> Array:
+        mapped = self._maps.get(shard)
+        if mapped is None or len(mapped) < end:
+            path = self._bin(shard)
+            if not path.exists() or path.stat().st_size == 0:
+                return np.zeros(0, np.uint8)
+            mapped = self._maps[shard] = np.memmap(path, np.uint8, mode="r")
+        return mapped
+
+    def _read_index(self, path: Path) -> None:
+        size = self._bin(int(path.stem)).stat().st_size if self._bin(int(path.stem)).exists() else 0
+        for line in path.read_bytes().splitlines(keepends=True):
+            row = _parse(line)
+            if row is None:
+                continue
+            entry = _entry_of(row, int(path.stem))
+            if entry is None:
+                self._index.pop(row["key"], None)
+            elif entry.offset + entry.bytes <= size:
+                self._index[row["key"]] = entry
+
+    def _add(self, key: str, entry: Entry) -> None:
+        self._index[key] = entry
+        self._checked.add(key)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Return an index row, or None for a line that a crash cut short."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and "key" in row else None
+
+
+def _entry_of(row: dict[str, Any], shard: int) -> Entry | None:
+    """Return the entry of an index row, or None where the row drops its key."""
+    if row.get("dropped"):
+        return None
+    return Entry(shard, row["offset"], tuple(row["shape"]), row["dtype"], row["crc32"], row["meta"])
+
+
+class Writer:
+    """Adds arrays to a store. Made by `ArrayStore.writer`."""
+
+    def __init__(self, store: ArrayStore) -> None:
+        self._store = store
+        self._shard = max((entry.shard for entry in store._index.values()), default=0)
+        self._bin: IO[bytes] | None = None
+        self._lines: list[tuple[str, Entry]] = []
+
+    def add(self, key: str, array: Array, meta: dict[str, Any] | None = None) -> None:
+        """Append one array under its key; a key already there is left as it is."""
+        if key in self._store:
+            return
+        data = np.ascontiguousarray(array)
+        raw = data.reshape(-1).view(np.uint8) if data.size else np.zeros(0, np.uint8)
+        out = self._open()
+        entry = Entry(
+            self._shard, out.tell(), data.shape, data.dtype.str, zlib.crc32(raw), meta or {}
+        )
+        out.write(raw.data)
+        self._lines.append((key, entry))
+        if len(self._lines) >= 256:
+            self.flush()
+
+    def drop(self, key: str) -> None:
+        """Forget a key; its bytes stay until the store is pruned."""
+        entry = self._store._index.pop(key)
+        self._append(entry.shard, [json.dumps({"key": key, "dropped": True}).encode() + b"\n"])
+
+    def flush(self) -> None:
+        """Make everything added so far visible to readers."""
+        if self._bin is None:
+            return
+        self._bin.flush()
+        os.fsync(self._bin.fileno())
+        self._append(self._shard, [_line(key, entry) for key, entry in self._lines])
+        for key, entry in self._lines:
+            self._store._add(key, entry)
+        self._lines.clear()
+
+    def _append(self, shard: int, lines: list[bytes]) -> None:
+        index = self._store.root / f"{shard:06d}.index"
+        with index.open("ab+") as out:
+            if out.tell():
+                out.seek(-1, os.SEEK_END)
+                if out.read(1) != b"\n":  # a crash cut the last line short
+                    out.write(b"\n")
+            out.writelines(lines)
+
+    def close(self) -> None:
+        """Flush and let go of the shard."""
+        self.flush()
+        if self._bin is not None:
+            self._bin.close()
+            self._bin = None
+
+    def _open(self) -> IO[bytes]:
+        if self._bin is not None and self._bin.tell() >= SHARD_BYTES:
+            self.close()
+            self._shard += 1
+        if self._bin is None:
+            self._bin = self._store._bin(self._shard).open("ab")
+            self._bin.seek(0, os.SEEK_END)
+        # Arrays start aligned, whatever their dtype.
+        self._bin.write(b"\0" * (-self._bin.tell() % 64))
+        return self._bin
+
+
+def _line(key: str, entry: Entry) -> bytes:
+    row = {
+        "key": key,
+        "offset": entry.offset,
+        "shape": entry.shape,
+        "dtype": entry.dtype,
+        "crc32": entry.crc32,
+        "meta": entry.meta,
+    }
+    return json.dumps(row).encode() + b"\n"

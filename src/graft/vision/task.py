@@ -1,0 +1,79 @@
+"""The shape that every task has. Loop and evaluation see this and cannot name a task."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pandas as pd
+import torch
+
+from graft.vision.options import Options
+from graft.vision.records import Array, Truth
+
+if TYPE_CHECKING:
+    from graft.vision.backbones.backbone import Backbone
+    from graft.vision.model import GraftedModel
+
+
+class ClassTable(Options):
+    """The classes of a case, in the order of the model's outputs.
+
+    ``exclusive``: an image (or box, or pixel) has exactly one of them; false for multi-label.
+    """
+
+    names: tuple[str, ...]
+    exclusive: bool = True
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class LossOptions(Options):
+    """What shapes a loss beside outputs and truth."""
+
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] | None = None
+
+
+class Metrics(Protocol):
+    """Scores of one table of predictions; higher is better for the primary metric.
+
+    Built once per table, then asked for many resamples of its rows (the bootstrap).
+    """
+
+    def scores(self, rows: Array | None = None) -> dict[str, float]:
+        """Scores over these row numbers (repeats allowed; all when None); NaN where undefined."""
+
+    def per_class(self) -> pd.DataFrame:
+        """One row per class: ``class``, ``images``, then scores; NaN where undefined."""
+
+    def confusion(self) -> pd.DataFrame:
+        """Counts, truth in rows (index) and prediction in columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One row of the table of tasks: module-level functions, no inheritance.
+
+    Attributes:
+        name: as in conf and file names.
+        primary_metric: the score that verdicts and promotions are about; larger is better.
+        compose_options: () -> keyword arguments for ``albumentations.Compose``.
+        transform: (compose, pixels, truth) -> (pixels, truth); pixels HxWxC uint8.
+        read_truth: (truth texts of the manifest, classes) -> one `Truth` per text.
+        build_model: (backbone, classes, task options) -> `GraftedModel` with a new head.
+        loss: (outputs of the model, truths of the batch, options) -> scalar tensor.
+        predict: (outputs, classes, temperature) -> one row per image with at least
+            ``prediction`` and ``score`` (0..1), then what the task adds.
+        new_metrics: (predictions table with column ``truth``, classes) -> `Metrics`.
+    """
+
+    name: str
+    primary_metric: str
+    compose_options: Callable[[], dict[str, Any]]
+    transform: Callable[[Any, Array, Truth], tuple[Array, Truth]]
+    read_truth: Callable[[Sequence[str], ClassTable], list[Truth]]
+    build_model: Callable[["Backbone", ClassTable, Options], "GraftedModel"]
+    loss: Callable[[torch.Tensor, Sequence[Truth], LossOptions], torch.Tensor]
+    predict: Callable[[torch.Tensor, ClassTable, float], pd.DataFrame]
+    new_metrics: Callable[[pd.DataFrame, ClassTable], Metrics]

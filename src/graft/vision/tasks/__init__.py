@@ -1,0 +1,48 @@
+"""THE TABLE: the only place where a task's name becomes a `Task`.
+
+A row names the module of a task; it exposes ``TASK`` and ``TaskOptions``. Rows are imported when
+asked for, so that listing the tasks costs nothing.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from graft.vision.errors import OptionsError, nearest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graft.vision.model import TrainedModel
+    from graft.vision.options import Options
+    from graft.vision.task import Task
+
+TASKS = {
+    "classification": "graft.vision.tasks.classification",
+}
+
+
+def choose_task(choice: Mapping[str, Any]) -> tuple["Task", "Options"]:
+    """Turn ``{"name": task, **options}`` into the task and its strict options.
+
+    Raises `OptionsError` for an unknown task or option, naming the nearest known one.
+    """
+    name = str(choice.get("name", ""))
+    if name not in TASKS:
+        raise OptionsError(
+            f"task.name: unknown task {name!r}{nearest(name, TASKS)}",
+            allowed=sorted(TASKS),
+            mend="correct task.name in conf",
+        )
+    row = import_module(TASKS[name])
+    options = {key: value for key, value in choice.items() if key != "name"}
+    return row.TASK, row.TaskOptions.parse(options, f"task {name}")
+
+
+def load_trained(folder: "Path") -> "TrainedModel":
+    """Rebuild a trained model of any task from its folder; no file in it can run code."""
+    from graft.vision.model import load_model, read_card
+
+    card = read_card(folder)
+    task, options = choose_task({"name": card.task, **card.task_options})
+    return load_model(folder, task, options)

@@ -1,0 +1,17 @@
+"""What many tests share: where real data may lie, and quiet threads."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets; skips with a reason where it is absent."""
+    folder = Path(os.environ.get("GRAFT_REAL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real data not found at {folder}; set GRAFT_REAL_DATA to run this test")
+    return folder
