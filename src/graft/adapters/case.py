@@ -17,7 +17,7 @@ from graft.vision.errors import DataError, OptionsError
 from graft.vision.tasks import TASKS
 
 Say = Callable[[str], None]
-RESERVED = {"base", "local", "gpu", "smoke"}
+RESERVED = {"base", "local"}
 
 
 def create_case(

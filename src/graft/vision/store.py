@@ -192,11 +192,13 @@ class Writer:
         self._shard = max((entry.shard for entry in store._index.values()), default=0)
         self._bin: IO[bytes] | None = None
         self._lines: list[tuple[str, Entry]] = []
+        self._pending: set[str] = set()
 
     def add(self, key: str, array: Array, meta: dict[str, Any] | None = None) -> None:
         """Append one array under its key; a key already there is left as it is."""
-        if key in self._store:
+        if key in self._store or key in self._pending:
             return
+        self._pending.add(key)
         data = np.ascontiguousarray(array)
         raw = data.reshape(-1).view(np.uint8) if data.size else np.zeros(0, np.uint8)
         out = self._open()
@@ -223,6 +225,7 @@ class Writer:
         for key, entry in self._lines:
             self._store._add(key, entry)
         self._lines.clear()
+        self._pending.clear()
 
     def _append(self, shard: int, lines: list[bytes]) -> None:
         index = self._store.root / f"{shard:06d}.index"

@@ -1,0 +1,37 @@
+"""Readers: one module per layout, each turns a raw folder into rows of path, truth, split, group."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from graft.vision.data.options import SourceOptions
+from graft.vision.data.sources.folders import read_folders
+from graft.vision.data.sources.reading import SourceReading, SourceRow
+from graft.vision.data.sources.table import read_table
+from graft.vision.data.sources.torchvision import read_torchvision
+from graft.vision.errors import DataError
+
+__all__ = ["LAYOUTS", "SourceReading", "SourceRow", "read_source"]
+
+LAYOUTS: dict[str, Callable[[Path, SourceOptions], SourceReading]] = {
+    "folders": read_folders,
+    "table": read_table,
+    "torchvision": read_torchvision,
+}
+
+
+def read_source(root: Path, options: SourceOptions) -> SourceReading:
+    """Read the raw folder by its layout.
+
+    Raises:
+        DataError: when the folder is missing or holds nothing that the layout could use.
+    """
+    if not root.is_dir():
+        raise DataError(f"no raw data at {root}", mend="bring it with `kedro case create`")
+    reading = LAYOUTS[options.layout](root, options)
+    if not reading.rows:
+        raise DataError(
+            f"no image with a label found in {root / options.folder} as layout {options.layout!r}",
+            found=f"{len(reading.quarantine)} unusable rows; {'; '.join(reading.findings[:3])}",
+            mend="check ingestion.source in the case's parameters",
+        )
+    return reading

@@ -1,0 +1,24 @@
+"""Each node calls the library; heavy imports wait until the node runs."""
+
+from pathlib import Path
+from typing import Any
+
+from graft.vision.training.options import FineTuningOptions
+
+
+def fine_tune(
+    ground: Any, probe: Any, checkpoint_folder: Path, options: FineTuningOptions
+) -> tuple[Any, Any]:
+    """The pre-trained backbone, tuned on the case; and its history by epoch."""
+    from graft.vision.contenders.fine_tuned import train_fine_tuned
+
+    return train_fine_tuned(ground, probe, checkpoint_folder, options)
+
+
+def train_scratch(
+    ground: Any, checkpoint_folder: Path, options: FineTuningOptions
+) -> tuple[Any, Any]:
+    """The control: the same architecture without pre-training, on the same data."""
+    from graft.vision.contenders.fine_tuned import train_scratch
+
+    return train_scratch(ground, checkpoint_folder, options)

@@ -1,0 +1,121 @@
+"""From a raw folder to the manifest: every byte hashed, only new content decoded."""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import pandas as pd
+from tqdm import tqdm
+
+from graft.vision.data.decoding import Decoded, decode
+from graft.vision.data.options import DecodingOptions, IngestionOptions
+from graft.vision.data.pixels import PixelStore, facts_of, pixels_of
+from graft.vision.data.sources import SourceRow, read_source
+from graft.vision.errors import DataError, UnusableImageError
+from graft.vision.records import MANIFEST_COLUMNS, QUARANTINE_COLUMNS, new_table
+
+
+@dataclass
+class Ingested:
+    """What ingestion found. ``decoded`` counts the images that were new."""
+
+    manifest: pd.DataFrame
+    quarantine: pd.DataFrame
+    findings: list[str]
+    decoded: int
+
+
+def build_manifest(root: Path, store: PixelStore, options: IngestionOptions) -> Ingested:
+    """Read the source, hash every file, decode what the store does not hold.
+
+    Files stream through a small window, so memory does not grow with the data.
+
+    Raises:
+        DataError: when nothing can be read, or more than ``quarantine_share_max`` cannot be used.
+    """
+    reading = read_source(root, options.source)
+    rows, refused = [], list(reading.quarantine)
+    known = len(store.array_store)
+    with store.array_store.writer() as writer:
+        stream = _hash_and_decode(root, reading.rows, store, options)
+        progress = tqdm(
+            stream, total=len(reading.rows), desc="images", mininterval=2, leave=False, disable=None
+        )
+        for source, sha256, result in progress:
+            facts = store.facts(sha256) if result is None else facts_of(result)
+            if result is not None and sha256:
+                writer.add(sha256, pixels_of(result), facts)
+            if "reason" in facts:
+                reason = str(facts["reason"])
+                refused.append({"file": source.path, "row": source.row, "reason": reason})
+            else:
+                rows.append(_manifest_row(source, sha256, facts))
+    manifest = new_table(rows, MANIFEST_COLUMNS)
+    quarantine = new_table(refused, QUARANTINE_COLUMNS)
+    _stop_above(options.quarantine_share_max, manifest, quarantine, root)
+    return Ingested(manifest, quarantine, reading.findings, len(store.array_store) - known)
+
+
+Result = Decoded | UnusableImageError | None
+
+
+def _hash_and_decode(
+    root: Path, rows: list[SourceRow], store: PixelStore, options: IngestionOptions
+) -> Iterator[tuple[SourceRow, str, Result]]:
+    """Yield each row with its digest, and what decoding gave; None where the store knows it."""
+    cv2.setNumThreads(1)
+    with ThreadPoolExecutor(options.workers) as pool:
+        window: deque[tuple[SourceRow, Future[tuple[str, Result]]]] = deque()
+        for row in rows:
+            window.append((row, pool.submit(_read_one, root / row.path, store, options.decoding)))
+            if len(window) > 4 * options.workers:
+                source, done = window.popleft()
+                yield source, *done.result()
+        for source, done in window:
+            yield source, *done.result()
+
+
+def _read_one(path: Path, store: PixelStore, options: DecodingOptions) -> tuple[str, Result]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return "", UnusableImageError(f"cannot be read ({error.strerror})")
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 in store:
+        return sha256, None
+    try:
+        return sha256, decode(data, options)
+    except UnusableImageError as error:
+        return sha256, error
+
+
+def _manifest_row(source: SourceRow, sha256: str, facts: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "id": source.path,
+        "path": source.path,
+        "sha256": sha256,
+        **{name: facts[name] for name in ("width", "height", "channels", "notes")},
+        "truth": source.truth,
+        "group": source.group,
+        "given_split": source.given_split,
+    }
+
+
+def _stop_above(
+    share_max: float, manifest: pd.DataFrame, quarantine: pd.DataFrame, root: Path
+) -> None:
+    refused, total = len(quarantine), len(manifest) + len(quarantine)
+    if total and refused / total > share_max:
+        first = [f"{row.file}: {row.reason}" for row in quarantine.head(3).itertuples()]
+        raise DataError(
+            f"{refused} of {total} images in {root} cannot be used",
+            found="; ".join(first),
+            allowed=f"a share of {share_max:g} (ingestion.quarantine_share_max)",
+            mend="mend or remove those files, or raise the share",
+        )
+    if manifest.empty:
+        raise DataError(f"no usable image in {root}", found=f"{refused} unusable files")

@@ -1,0 +1,99 @@
+"""Options of ingestion; light to import, so that conf is checked before anything heavy loads."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from graft.vision.options import Options
+from graft.vision.records import digest_of
+
+DECODING_RULE = 1
+"""Raised whenever `decode` gives other pixels for the same file."""
+
+
+class DecodingOptions(Options):
+    """How files become pixels; part of every model's card, so that serving does the same."""
+
+    short_side_px: int | None = Field(default=320, ge=8)
+    """Larger images are reduced once, by area averaging, to this shorter side; null keeps all."""
+    max_pixels: int = Field(default=50_000_000, ge=1)
+    """Images whose header states more are refused before they are decoded."""
+    channels: Literal[1, 3, 4] = 3
+    frames: Literal["first", "refuse"] = "refuse"
+    """What to do with a file that holds several images."""
+    wide: Literal["scale", "refuse"] = "scale"
+    """What to do with more than 8 bits per channel."""
+
+    @property
+    def digest(self) -> str:
+        """Identifies the pixel truth; other digests, other pixels."""
+        return digest_of({"rule": DECODING_RULE, **self.model_dump(mode="json")})
+
+
+class SourceOptions(Options):
+    """How a raw folder is read."""
+
+    layout: Literal["folders", "table", "torchvision"] = "folders"
+    folder: str = ""
+    """Below the raw folder, where the images or tables of this task lie."""
+    multi_label: bool = False
+    group_pattern: str | None = None
+    """A regular expression searched in the path; its groups, joined by '/', name the group."""
+    table: tuple[str, ...] = Field(default=(), strict=False)
+    """Tables to read (CSV or parquet), below `folder`; one that is found when empty."""
+    path_column: str | None = None
+    label_column: str | None = None
+    label_columns: tuple[str, ...] = Field(default=(), strict=False)
+    """Several 0/1 columns, one per class, in place of `label_column`."""
+    split_column: str | None = None
+    group_column: str | None = None
+    delimiter: str | None = None
+    """Of the table's cells; found by itself when null."""
+    label_delimiter: str = "|"
+    """Between the labels of one image, when `multi_label`."""
+    images_folder: str = ""
+    """What the table's paths are relative to, below `folder`."""
+    dataset: str | None = None
+    """Name of a public set in torchvision.datasets, exported once into the raw folder."""
+
+
+class NearCopyOptions(Options):
+    """When two images count as copies of each other."""
+
+    enabled: bool = True
+    candidate_bits: int = Field(default=80, ge=0, le=256)
+    """Perceptual hashes of 256 bits that differ in at most so many make a candidate."""
+    neighbours: int = Field(default=8, ge=1)
+    """Candidates per image and orientation: the nearest only."""
+    correlation: float = Field(default=0.95, gt=0, le=1)
+    """Correlation of the aligned thumbnails from which a candidate is a near copy."""
+    detail: float = Field(default=0.90, gt=0, le=1)
+    """Correlation of their fine detail (high-pass), which tells twins from look-alikes."""
+    texture: float = Field(default=4.0, ge=0)
+    """Grey levels of deviation below which an image is flat: then only equal pixels count."""
+
+
+class SplitOptions(Options):
+    """Who trains, who tunes, who judges."""
+
+    keep_given: bool = True
+    """Keep the data set's own split where it has one and it does not leak."""
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+    val_share: float = Field(default=0.15, gt=0, lt=1)
+    """Of what is not test."""
+    withheld_share_max: float = Field(default=0.2, ge=0, le=1)
+    """The share of training images that may be withheld because they leak; above it, an error."""
+    seed: int = 0
+
+
+class IngestionOptions(Options):
+    """All that ingestion may be told."""
+
+    source: SourceOptions = SourceOptions()
+    decoding: DecodingOptions = DecodingOptions()
+    near_copies: NearCopyOptions = NearCopyOptions()
+    split: SplitOptions = SplitOptions()
+    quarantine_share_max: float = Field(default=0.1, ge=0, le=1)
+    """A run stops when a larger share of the files cannot be used."""
+    workers: int = Field(default=2, ge=1)
+    """Threads that decode."""

@@ -1,0 +1,101 @@
+"""What every reader returns, and the rules that all of them keep."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from graft.vision.errors import OptionsError
+
+IMAGE_ENDINGS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .dib .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .jp2 .j2k "
+    ".tga .avif .mpo".split()
+)
+SPLIT_NAMES = {
+    "train": ("train", "training", "final_training", "trainset", "trn"),
+    "val": ("val", "valid", "validation", "dev", "valset"),
+    "test": ("test", "testing", "final_test", "testset", "tst"),
+}
+_SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One image as the source states it."""
+
+    path: str
+    """Below the raw folder, with forward slashes."""
+    truth: str
+    """JSON, e.g. ``{"classes": ["ant"]}``."""
+    given_split: str = ""
+    group: str = ""
+    row: str = ""
+    """Where in a table it stands, e.g. ``labels.csv:12``."""
+
+
+@dataclass
+class SourceReading:
+    """All rows, what had to be left out, and what should be known."""
+
+    rows: list[SourceRow] = field(default_factory=list)
+    quarantine: list[dict[str, str]] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+    def refuse(self, file: str, reason: str, row: str = "") -> None:
+        """Put one row into the quarantine."""
+        self.quarantine.append({"file": printable(file), "row": row, "reason": reason})
+
+
+def split_named(name: str) -> str:
+    """``train``, ``val``, ``test`` for the usual names of splits, else an empty string."""
+    return _SPLIT_OF.get(name.strip().lower(), "")
+
+
+def classes_truth(classes: Sequence[str]) -> str:
+    """The truth text of an image with these classes."""
+    return json.dumps({"classes": list(classes)}, ensure_ascii=False)
+
+
+def group_of(path: str, pattern: re.Pattern[str] | None) -> str:
+    """The group that a path names: the pattern's groups that matched, joined by ``/``."""
+    match = pattern.search(path) if pattern else None
+    if match is None:
+        return ""
+    parts = match.groups() or (match.group(0),)
+    return "/".join(part for part in parts if part)
+
+
+def compile_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
+    """Compile a group pattern. Raises `OptionsError` when it is not a regular expression."""
+    if pattern is None:
+        return None
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise OptionsError(
+            f"ingestion.source.group_pattern {pattern!r} is not a regular expression",
+            found=str(error),
+            mend="correct it in the case's parameters",
+        ) from error
+
+
+def printable(name: str) -> str:
+    """A file name that can be written anywhere: bytes that are not UTF-8 are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def is_readable_name(name: str) -> bool:
+    """Whether the name is UTF-8; others cannot be kept in a table."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def stays_inside(root: Path, path: Path) -> bool:
+    """Whether the path, links followed, lies below the root."""
+    resolved = Path(os.path.realpath(path))
+    return resolved.is_relative_to(os.path.realpath(root))

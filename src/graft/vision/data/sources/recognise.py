@@ -1,0 +1,204 @@
+"""Look at a folder: which layout it is, what is sure and what is in doubt."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from graft.vision.data.options import SourceOptions
+from graft.vision.data.sources.folders import is_image, read_folders, walk_files
+from graft.vision.data.sources.reading import SourceReading, compile_group_pattern, group_of
+from graft.vision.data.sources.table import TABLE_ENDINGS, choose_columns, load_table, read_table
+from graft.vision.errors import DataError, GraftError
+
+TRACK = r"([^/]+/[^/]+)/(\d+)_\d+\.\w+$"
+PATIENT = r"/(\d{6,})_\d+\.\w+$"
+
+
+@dataclass
+class Recognition:
+    """A layout with the options that read it, in plain values as conf holds them."""
+
+    layout: str
+    task: str
+    options: dict[str, Any]
+    found: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
+def recognise(root: Path) -> Recognition:
+    """Recognise class folders or a table.
+
+    Raises:
+        DataError: when neither fits, saying what was found.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder", mend="give the folder that holds the images")
+    images = sum(is_image(path) for path in walk_files(root))
+    if images == 0:
+        raise DataError(
+            f"no image in {root}",
+            found=sorted({path.suffix for path in walk_files(root)})[:10] or "an empty folder",
+            mend="give the folder that holds the images",
+        )
+    reading = read_folders(root, SourceOptions())
+    classes = {row.truth for row in reading.rows}
+    if len(classes) >= 2:
+        return _folders(root, reading)
+    table = _find_table(root)
+    if table is not None:
+        return table
+    raise DataError(
+        f"the layout of {root} is not recognised",
+        found=f"{images} images, {len(classes)} class folders, no table with path and label",
+        allowed="class folders, split folders with class folders, or a table in CSV or parquet",
+        mend="sort the images into one folder per class, or write a table path,label",
+    )
+
+
+def _folders(root: Path, reading: SourceReading) -> Recognition:
+    paths = [row.path for row in reading.rows]
+    counts = Counter(row.truth for row in reading.rows)
+    splits = Counter(row.given_split or "no split" for row in reading.rows)
+    found = [
+        f"{len(paths)} images in {len(counts)} class folders",
+        "given splits: " + ", ".join(f"{name} {count}" for name, count in sorted(splits.items())),
+    ]
+    options: dict[str, Any] = {"layout": "folders"}
+    pattern, evidence = _propose_groups(paths)
+    if pattern:
+        options["group_pattern"] = pattern
+        found.append(evidence)
+    doubts = [*reading.findings, *_doubt_counts(counts), *_doubt_files(root, paths)]
+    doubts += [f"{row['file']}: {row['reason']}" for row in reading.quarantine[:5]]
+    return Recognition("folders", "classification", options, found, doubts)
+
+
+def _find_table(root: Path) -> Recognition | None:
+    for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in TABLE_ENDINGS:
+                found = _table(root, path)
+                if found is not None:
+                    return found
+    return None
+
+
+def _table(root: Path, path: Path) -> Recognition | None:
+    base = SourceOptions()
+    table = load_table(path)
+    options: dict[str, Any] = {"layout": "table", "table": [path.name]}
+    if path.parent != root:
+        options["folder"] = path.parent.relative_to(root).as_posix()
+    flags = [n for n in table.columns if len(table) and set(table[n].str.strip()) <= {"0", "1"}]
+    if len(flags) >= 2:
+        options |= {"label_columns": flags, "multi_label": True}
+    try:
+        chosen = choose_columns(table, SourceOptions.parse(options, "table"), path)
+    except DataError:
+        return None
+    options |= {f"{role}_column": name for role, name in chosen.items() if name}
+    if flags and len(flags) >= 2:
+        options.pop("label_column", None)
+    elif chosen["label"] and table[chosen["label"]].str.contains(r"\|").any():
+        options |= {"multi_label": True, "label_delimiter": base.label_delimiter}
+    best = _best_images_folder(root, options)
+    if best is None:
+        return None
+    options, reading = best
+    counts = Counter(row.truth for row in reading.rows)
+    found = [
+        f"table {path.name}: {len(table)} rows, columns {', '.join(table.columns[:12])}",
+        f"{len(reading.rows)} rows with an image, {len(reading.quarantine)} without use",
+    ]
+    doubts = [*_doubt_counts(counts), *_doubt_files(root, [row.path for row in reading.rows])]
+    doubts += [f"{r['row']} {r['file']}: {r['reason']}" for r in reading.quarantine[:5]]
+    return Recognition("table", "classification", options, found, doubts)
+
+
+def _best_images_folder(
+    root: Path, options: dict[str, Any]
+) -> tuple[dict[str, Any], SourceReading] | None:
+    """The images may lie in a folder that the table does not name."""
+    base = root / options.get("folder", "")
+    folders = ["", *sorted(path.name for path in base.iterdir() if path.is_dir())]
+    best: tuple[dict[str, Any], SourceReading] | None = None
+    for folder in folders:
+        tried = {**options, **({"images_folder": folder} if folder else {})}
+        try:
+            reading = read_table(root, SourceOptions.parse(tried, "table"))
+        except GraftError:
+            continue
+        if reading.rows and (best is None or len(reading.rows) > len(best[1].rows)):
+            best = tried, reading
+    return best
+
+
+def _propose_groups(paths: list[str]) -> tuple[str | None, str]:
+    """Propose a group pattern when names repeat a leading number over several images."""
+    for pattern, what in ((TRACK, "tracks"), (PATIENT, "patients")):
+        compiled = compile_group_pattern(pattern)
+        groups = Counter(filter(None, (group_of(path, compiled) for path in paths)))
+        several = sum(count > 1 for count in groups.values())
+        named = sum(groups.values())
+        if what == "tracks" and (not several or named / len(groups) < 4):
+            continue
+        if several:
+            evidence = (
+                f"names look like {what}: {named} images in {len(groups)} groups, "
+                f"{several} of them with several images; they will stay together"
+            )
+            return pattern, evidence
+    return None, ""
+
+
+def _doubt_counts(counts: Counter[str]) -> list[str]:
+    doubts = []
+    few = sorted(truth for truth, count in counts.items() if count < 5)
+    if few:
+        doubts.append(f"{len(few)} classes have fewer than 5 images: {', '.join(few[:5])}")
+    if counts and max(counts.values()) > 10 * min(counts.values()):
+        doubts.append(
+            f"classes are uneven: {min(counts.values())} to {max(counts.values())} images; "
+            "see fine_tuning.class_balance"
+        )
+    return doubts
+
+
+def _doubt_files(root: Path, paths: list[str]) -> list[str]:
+    """Look at the headers of at most 200 files spread over the folder."""
+    doubts = []
+    endings = Counter(Path(path).suffix.lower() for path in paths)
+    rare = {ending for ending, count in endings.items() if count <= 2 and len(paths) > 50}
+    odd = [path for path in paths if Path(path).suffix.lower() in rare]
+    placeholder = [
+        path for path in paths if re.search(r"not.?found|placeholder|missing|deleted", path, re.I)
+    ]
+    if odd:
+        doubts.append(f"formats seen once or twice, maybe placeholders: {', '.join(odd[:5])}")
+    if placeholder:
+        doubts.append(f"names that sound like placeholders: {', '.join(placeholder[:5])}")
+    sides, modes = _headers(root, paths[:: max(1, len(paths) // 200)])
+    if sides and sorted(sides)[len(sides) // 2] < 64:
+        doubts.append(
+            f"images are small (median short side {sorted(sides)[len(sides) // 2]} px): "
+            "backbone.image_size_px of 96 is faster and usually as good"
+        )
+    if len(modes) > 1:
+        doubts.append("modes are mixed: " + ", ".join(f"{m} {c}" for m, c in modes.most_common()))
+    return doubts
+
+
+def _headers(root: Path, paths: list[str]) -> tuple[list[int], Counter[str]]:
+    sides, modes = [], Counter[str]()
+    for path in paths:
+        try:
+            with Image.open(root / path) as image:
+                sides.append(min(image.size))
+                modes[image.mode] += 1
+        except Exception:  # ingestion will say what is wrong with it
+            modes["unreadable"] += 1
+    return sides, modes

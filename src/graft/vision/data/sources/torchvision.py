@@ -1,0 +1,67 @@
+"""Public sets of torchvision by name, exported once into the raw folder as class folders."""
+
+from pathlib import Path
+from typing import Any
+
+from graft.vision.data.options import SourceOptions
+from graft.vision.data.sources.folders import read_folders
+from graft.vision.data.sources.reading import SourceReading
+from graft.vision.errors import DataError, nearest
+
+_DONE = ".exported"
+
+
+def read_torchvision(root: Path, options: SourceOptions) -> SourceReading:
+    """Read what `export_torchvision` wrote. Raises `DataError` when it has not run."""
+    if not (root / options.folder / _DONE).is_file():
+        raise DataError(
+            f"{options.dataset or 'the public set'} has not been exported to {root / options.folder}",
+            mend="on a machine with a network, run: python -m graft.vision.data.sources.torchvision "
+            f"{options.dataset or 'NAME'} {root / options.folder}",
+        )
+    return read_folders(root, options)
+
+
+def export_torchvision(name: str, folder: Path, *, download: bool = True) -> int:
+    """Write the train and test images of a public set as ``split/class/number.png``.
+
+    Returns the number of images. Raises `DataError` for an unknown set or without a network.
+    """
+    from torchvision import datasets
+
+    known = [n for n in datasets.__all__ if hasattr(getattr(datasets, n), "__getitem__")]
+    if name not in known:
+        raise DataError(f"torchvision has no set {name!r}{nearest(name, known)}", allowed=known)
+    count = 0
+    for split in ("train", "test"):
+        data = _open(getattr(datasets, name), folder / ".download", split, download)
+        names = [str(n).replace("/", "_") for n in getattr(data, "classes", [])]
+        for number, (image, label) in enumerate(data):
+            class_name = names[label] if label < len(names) else str(label)
+            path = folder / split / class_name / f"{number:06d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path)
+            count += 1
+    (folder / _DONE).touch()
+    return count
+
+
+def _open(kind: Any, folder: Path, split: str, download: bool) -> Any:
+    """Sets name their split in two ways: ``split="train"`` or ``train=True``."""
+    try:
+        try:
+            return kind(folder, split=split, download=download)
+        except TypeError:
+            return kind(folder, train=split == "train", download=download)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{kind.__name__} could not be had",
+            found=str(error)[:200],
+            mend="run on a machine with a network, or copy its files there",
+        ) from error
+
+
+if __name__ == "__main__":
+    import sys
+
+    print(export_torchvision(sys.argv[1], Path(sys.argv[2])), "images")
