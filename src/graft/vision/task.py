@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 import torch
+from pydantic import Field
 
 from graft.vision.options import Options
 from graft.vision.records import Array, Truth
@@ -21,7 +22,7 @@ class ClassTable(Options):
     ``exclusive``: an image (or box, or pixel) has exactly one of them; false for multi-label.
     """
 
-    names: tuple[str, ...]
+    names: tuple[str, ...] = Field(strict=False)
     exclusive: bool = True
 
     def __len__(self) -> int:
@@ -62,10 +63,11 @@ class Task:
         transform: (compose, pixels, truth) -> (pixels, truth); pixels HxWxC uint8.
         read_truth: (truth texts of the manifest, classes) -> one `Truth` per text.
         build_model: (backbone, classes, task options) -> `GraftedModel` with a new head.
-        loss: (outputs of the model, truths of the batch, options) -> scalar tensor.
+        loss: (outputs of the model, truths of the batch, classes, options) -> scalar tensor.
         predict: (outputs, classes, temperature) -> one row per image with at least
             ``prediction`` and ``score`` (0..1), then what the task adds.
-        new_metrics: (predictions table with column ``truth``, classes) -> `Metrics`.
+        new_metrics: (predictions table, classes) -> `Metrics`; the table has the columns of
+            ``predict`` and ``truth``, in the words that predictions use.
     """
 
     name: str
@@ -74,6 +76,6 @@ class Task:
     transform: Callable[[Any, Array, Truth], tuple[Array, Truth]]
     read_truth: Callable[[Sequence[str], ClassTable], list[Truth]]
     build_model: Callable[["Backbone", ClassTable, Options], "GraftedModel"]
-    loss: Callable[[torch.Tensor, Sequence[Truth], LossOptions], torch.Tensor]
+    loss: Callable[[torch.Tensor, Sequence[Truth], ClassTable, LossOptions], torch.Tensor]
     predict: Callable[[torch.Tensor, ClassTable, float], pd.DataFrame]
     new_metrics: Callable[[pd.DataFrame, ClassTable], Metrics]

@@ -1,0 +1,52 @@
+"""OpenVINO on a CPU: the whole graph from uint8 views, normalisation and folded BatchNorm in it."""
+
+import numpy as np
+import torch
+
+from graft.vision.model import GraftedModel
+from graft.vision.records import Array
+
+
+class _FromViews(torch.nn.Module):
+    """Takes views as they lie in memory, (N, S, S, C)."""
+
+    def __init__(self, model: GraftedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        return self.model.features(views.permute(0, 3, 1, 2))
+
+
+class OpenVinoEngine:
+    """One request per core, each on a part of the batch, so that cores never wait for each other."""
+
+    def __init__(self, model: GraftedModel, size_px: int, batch_size: int) -> None:
+        import openvino as ov
+
+        self.name = f"openvino {ov.__version__}"
+        channels = model.backbone.contract.channels
+        self._shape = (max(1, batch_size // 2), size_px, size_px, channels)
+        example = torch.zeros(self._shape, dtype=torch.uint8)
+        graph = ov.convert_model(_FromViews(model.eval()), example_input=example)
+        graph.reshape(list(self._shape))
+        # fp32 is asked for: a lower default would make features differ by machine.
+        settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+        self._queue = ov.AsyncInferQueue(ov.Core().compile_model(graph, "CPU", settings))
+        self._queue.set_callback(self._collect)
+        self._results: dict[int, Array] = {}
+
+    def features(self, views: Array) -> Array:
+        """(N, S, S, C) uint8 to (N, D) float32."""
+        size = self._shape[0]
+        for start in range(0, len(views), size):
+            part = views[start : start + size]
+            if len(part) < size:
+                part = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), np.uint8)])
+            self._queue.start_async({0: np.ascontiguousarray(part)}, userdata=start)
+        self._queue.wait_all()
+        parts = [self._results.pop(start) for start in sorted(self._results)]
+        return np.concatenate(parts)[: len(views)]
+
+    def _collect(self, request: object, start: int) -> None:
+        self._results[start] = request.get_output_tensor(0).data.copy()  # type: ignore[attr-defined]

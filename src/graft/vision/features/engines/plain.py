@@ -1,0 +1,52 @@
+"""Engines of torch itself: plain, compiled, and on CUDA."""
+
+import numpy as np
+import torch
+
+from graft.vision.model import GraftedModel
+from graft.vision.records import Array
+
+
+class TorchEngine:
+    """Eager torch in fp32, laid out channels-last."""
+
+    def __init__(self, model: GraftedModel, size_px: int, batch_size: int) -> None:
+        self.name = f"torch {torch.__version__}"
+        self._device = "cpu"
+        self._model = model.eval().to(memory_format=torch.channels_last)
+
+    def features(self, views: Array) -> Array:
+        """(N, S, S, C) uint8 to (N, D) float32."""
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(views)).permute(0, 3, 1, 2)
+            return self._run(batch.to(self._device, non_blocking=True)).float().cpu().numpy()
+
+    def _run(self, batch: torch.Tensor) -> torch.Tensor:
+        return self._model.features(batch)
+
+
+class CompiledEngine(TorchEngine):
+    """torch.compile; needs a C++ compiler and a minute to start, so it is never chosen by itself."""
+
+    def __init__(self, model: GraftedModel, size_px: int, batch_size: int) -> None:
+        super().__init__(model, size_px, batch_size)
+        self.name = f"compiled {torch.__version__}"
+        self._compiled = torch.compile(self._model.features, dynamic=True)
+
+    def _run(self, batch: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self._compiled(batch)
+        return features
+
+
+class CudaEngine(TorchEngine):
+    """Eager torch on CUDA in bf16 autocast."""
+
+    def __init__(self, model: GraftedModel, size_px: int, batch_size: int) -> None:
+        super().__init__(model, size_px, batch_size)
+        self.name = f"cuda {torch.__version__}"
+        self._device = "cuda"
+        self._model = self._model.to("cuda")
+
+    def _run(self, batch: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cuda", torch.bfloat16):
+            return self._model.features(batch)

@@ -1,0 +1,151 @@
+"""Frozen features: stored once per image, view, preprocessing and weights; never stale."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from graft.vision.backbones.weights import digest_state
+from graft.vision.data.pixels import PixelStore
+from graft.vision.features.engines import Engine, available_engines, choose_engine
+from graft.vision.features.options import FeatureExtractionOptions
+from graft.vision.model import GraftedModel
+from graft.vision.preprocessing import Preprocessing, view_of
+from graft.vision.records import Array, digest_of
+from graft.vision.store import ArrayStore
+
+Augment = Callable[[Array, str, int], Array]
+"""(pixels, sample id, view number from 1) -> (S, S, C) uint8 view."""
+
+
+@dataclass
+class FrozenFeatures:
+    """Which stored feature belongs to which image and view.
+
+    ``table``: id, sha256, split, view (0 is the plain one), key, namespace.
+    """
+
+    table: pd.DataFrame
+    folder: Path
+    computed: int = 0
+
+    def matrix(self, rows: pd.DataFrame) -> Array:
+        """(N, D) float32, one row per row of the table."""
+        namespaces = set(rows["namespace"])
+        stores = {name: ArrayStore(self.folder, name) for name in namespaces}
+        found = [stores[row.namespace].read(row.key) for row in rows.itertuples()]
+        return np.stack(found) if found else np.zeros((0, 0), np.float32)
+
+
+def extract_features(
+    split_manifest: pd.DataFrame,
+    pixels: PixelStore,
+    model: GraftedModel,
+    preprocessing: Preprocessing,
+    folder: Path,
+    options: FeatureExtractionOptions,
+    augment: Augment | None = None,
+    augment_digest: str = "",
+) -> FrozenFeatures:
+    """Compute what the store lacks; a second call on the same data computes nothing.
+
+    Args:
+        augment: draws view 1, 2, ... of training images; ``augment_digest`` says how.
+    """
+    engine_name = engine_identity(options.engine)
+    namespace = feature_namespace(pixels, model, preprocessing, engine_name)
+    table = _plan(split_manifest, options.augmented_views, augment_digest)
+    table["namespace"] = namespace
+    store = ArrayStore(folder, namespace)
+    missing = set(store.missing(table["key"]))
+    todo = table[table["key"].isin(missing)].drop_duplicates("key")
+    if len(todo):
+        engine = choose_engine(model, preprocessing.size_px, options.batch_size, options.engine)
+        _compute(todo, pixels, preprocessing, engine, store, options.batch_size, augment)
+    return FrozenFeatures(table, folder, len(todo))
+
+
+def engine_identity(asked: str) -> str:
+    """The engine that `choose_engine` would build here, with its version, without building it."""
+    name = available_engines()[0] if asked == "auto" else asked
+    return f"{name} {version('openvino' if name == 'openvino' else 'torch')}"
+
+
+def feature_namespace(
+    pixels: PixelStore, model: GraftedModel, preprocessing: Preprocessing, engine: str
+) -> str:
+    """Identifies how features are made: other decoding, view, weights or engine, other features."""
+    parts = {
+        "decoding": pixels.options.digest,
+        "view": preprocessing.digest,
+        "architecture": model.backbone.contract.architecture,
+        "weights": digest_state(dict(model.backbone.state_dict())),
+        "engine": engine,
+    }
+    return digest_of(parts)[:24]
+
+
+def _plan(split_manifest: pd.DataFrame, views: int, augment_digest: str) -> pd.DataFrame:
+    plain = split_manifest[["id", "sha256", "split"]].assign(view=0)
+    plain["key"] = plain["sha256"]
+    parts = [plain]
+    for view in range(1, views + 1):
+        drawn = plain[plain["split"] == "train"].assign(view=view)
+        # What a view shows depends on the sample's id as well as on its pixels.
+        drawn["key"] = [
+            digest_of([row.sha256, row.id, view, augment_digest]) for row in drawn.itertuples()
+        ]
+        parts.append(drawn)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _compute(
+    todo: pd.DataFrame,
+    pixels: PixelStore,
+    preprocessing: Preprocessing,
+    engine: Engine,
+    store: ArrayStore,
+    batch_size: int,
+    augment: Augment | None,
+) -> None:
+    """Views are made by threads while the engine works on the batch before."""
+
+    def make(row: tuple[str, str, int]) -> Array:
+        sample_id, sha256, view = row
+        found = pixels.read(sha256)
+        if view and augment is not None:
+            return augment(found, sample_id, view)
+        return view_of(found, preprocessing)
+
+    cv2.setNumThreads(1)
+    rows = list(zip(todo["id"], todo["sha256"], todo["view"], strict=True))
+    keys = list(todo["key"])
+    progress = tqdm(total=len(rows), desc="features", mininterval=2, leave=False, disable=None)
+    with ThreadPoolExecutor(2) as pool, store.writer() as writer, progress:
+        for start, views in _ahead(pool, rows, make, batch_size):
+            for key, feature in zip(keys[start:], engine.features(np.stack(views)), strict=False):
+                writer.add(key, feature)
+            progress.update(len(views))
+
+
+def _ahead(
+    pool: ThreadPoolExecutor,
+    rows: list[tuple[str, str, int]],
+    make: Callable[[tuple[str, str, int]], Array],
+    size: int,
+) -> Iterator[tuple[int, list[Array]]]:
+    """Yield batches of views in order, two batches ahead of what is asked for."""
+    starts = list(range(0, len(rows), size))
+    futures = [[pool.submit(make, row) for row in rows[s : s + size]] for s in starts[:2]]
+    for number, start in enumerate(starts):
+        if number + 2 < len(starts):
+            ahead = starts[number + 2]
+            futures.append([pool.submit(make, row) for row in rows[ahead : ahead + size]])
+        done, futures[number] = [future.result() for future in futures[number]], []
+        yield start, done

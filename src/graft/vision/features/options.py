@@ -1,0 +1,30 @@
+"""Options of frozen features and of the probe; light to import."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from graft.vision.options import Options
+
+
+class FeatureExtractionOptions(Options):
+    """How frozen features are computed."""
+
+    engine: Literal["auto", "torch", "compiled", "openvino", "cuda"] = "auto"
+    """``auto``: CUDA where there is a GPU, else OpenVINO where it is installed, else torch."""
+    batch_size: int = Field(default=16, ge=1)
+    augmented_views: int = Field(default=0, ge=0)
+    """Views of each training image beside the plain one, drawn from the policy."""
+
+
+class ProbingOptions(Options):
+    """How the probe is fitted."""
+
+    strengths: tuple[float, ...] = Field(
+        default=(0.001, 0.01, 0.1, 1.0, 10.0), strict=False, min_length=1
+    )
+    """Inverse L2 strengths (scikit-learn's C) to choose from by cross-validation."""
+    folds: int = Field(default=5, ge=2)
+    neighbours: int = Field(default=10, ge=1)
+    """Of the k-NN score that stands beside the probe."""
+    max_iterations: int = Field(default=200, ge=1)

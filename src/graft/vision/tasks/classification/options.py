@@ -1,0 +1,12 @@
+"""What classification may be told."""
+
+from pydantic import Field
+
+from graft.vision.options import Options
+
+
+class TaskOptions(Options):
+    """Options of the classification head."""
+
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of features dropped before the head, while training."""
