@@ -25,7 +25,7 @@ def find_near_copies(manifest: Table, pixel_folder: Path, options: IngestionOpti
     from graft.vision.data.pixels import PixelStore
 
     pixels = PixelStore(pixel_folder, options.decoding)
-    cache = open_fingerprints(pixel_folder.parent / "fingerprints", options.near_copies)
+    cache = open_fingerprints(pixel_folder.parent / "fingerprints")
     return find_near_copies(manifest, pixels, cache, options.near_copies).pairs
 
 
@@ -33,11 +33,9 @@ def split_manifest(
     manifest: Table, near_copies: Table, options: IngestionOptions
 ) -> tuple[Table, Table, dict[str, Any], list[str]]:
     """A split in which no group and no near-copy stands on two sides."""
-    from graft.vision.data.near_copies import clusters_of
     from graft.vision.data.splits import class_table_of, split_manifest
 
-    clusters = clusters_of(manifest, near_copies)
-    splitting = split_manifest(manifest, clusters, options.split)
+    splitting = split_manifest(manifest, near_copies, options.split)
     classes = class_table_of(splitting.split_manifest, exclusive=not options.source.multi_label)
     return splitting.split_manifest, splitting.leaks, classes, splitting.findings
 

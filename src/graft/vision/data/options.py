@@ -61,13 +61,13 @@ class NearCopyOptions(Options):
     """When two images count as copies of each other."""
 
     enabled: bool = True
-    candidate_bits: int = Field(default=80, ge=0, le=256)
-    """Perceptual hashes of 256 bits that differ in at most so many make a candidate."""
-    neighbours: int = Field(default=8, ge=1)
-    """Candidates per image and orientation: the nearest only."""
+    candidate_correlation: float = Field(default=0.88, gt=0, le=1)
+    """Correlation of two small sketches from which they are a candidate."""
+    neighbours: int = Field(default=2, ge=1)
+    """Candidates per image, orientation and window: the nearest only."""
     correlation: float = Field(default=0.95, gt=0, le=1)
     """Correlation of the aligned thumbnails from which a candidate is a near copy."""
-    detail: float = Field(default=0.90, gt=0, le=1)
+    detail: float = Field(default=0.85, gt=0, le=1)
     """Correlation of their fine detail (high-pass), which tells twins from look-alikes."""
     texture: float = Field(default=4.0, ge=0)
     """Grey levels of deviation below which an image is flat: then only equal pixels count."""
