@@ -130,7 +130,7 @@ def load_model(folder: Path, task: Task, task_options: Options) -> TrainedModel:
 
 def read_card(folder: Path) -> ModelCard:
     """Read ``card.json``."""
-    return ModelCard.model_validate_json((folder / "card.json").read_text())
+    return ModelCard.from_record(json.loads((folder / "card.json").read_text()))
 
 
 def as_tensor(views: Sequence[Array]) -> torch.Tensor:

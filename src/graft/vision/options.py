@@ -40,6 +40,11 @@ class Options(BaseModel):
                 f"{where}: {faults}", mend="correct the named keys in conf and run again"
             ) from error
 
+    @classmethod
+    def from_record(cls, record: object) -> Self:
+        """Read what ``model_dump(mode="json")`` wrote; in JSON a tuple is a list."""
+        return cls.model_validate(record, strict=False)
+
 
 def _describe(fault: Any) -> str:
     place = ".".join(str(part) for part in fault["loc"])

@@ -69,3 +69,9 @@ def data_digest(manifest: pd.DataFrame) -> str:
     rows = manifest[["id", "sha256", "truth"]].astype(str)
     lines = sorted("\t".join(row) for row in rows.itertuples(index=False, name=None))
     return digest_text("\n".join(lines))
+
+
+def readable_truth(text: str) -> str:
+    """A truth text as a person reads it: class names joined by ``|``, or the text where it holds more."""
+    truth = json.loads(text)
+    return "|".join(truth["classes"]) if set(truth) == {"classes"} else text

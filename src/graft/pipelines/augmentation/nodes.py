@@ -25,12 +25,11 @@ def compose_policy(
     from graft.vision.preprocessing import Preprocessing
     from graft.vision.tasks import choose_task
 
-    view = Preprocessing.model_validate(backbone_card["preprocessing"])
+    view = Preprocessing.from_record(backbone_card["preprocessing"])
     return compose_policy(options, view, choose_task(task)[0])
 
 
 def check_harmony(
-    task: dict[str, Any],
     backbone_card: dict[str, Any],
     augmentation_policy: dict[str, Any],
     class_table: dict[str, Any],
@@ -50,7 +49,6 @@ def preview_policy(
     split_manifest: Table,
     pixel_folder: Path,
     ingestion: IngestionOptions,
-    options: PolicyOptions,
 ) -> bytes:
     """A sheet of what training sees, as a PNG."""
     from graft.vision.augmentation.preview import preview_policy

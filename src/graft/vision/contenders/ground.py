@@ -97,18 +97,12 @@ def lay_ground(
     return Ground(
         task=chosen,
         task_options=options,
-        classes=ClassTable.model_validate_json(_json(class_table)),
+        classes=ClassTable.from_record(class_table),
         rows=split_manifest,
         pixels=PixelStore(pixel_folder, ingestion.decoding),
         backbone=backbone,
-        preprocessing=Preprocessing.model_validate_json(_json(backbone_card["preprocessing"])),
+        preprocessing=Preprocessing.from_record(backbone_card["preprocessing"]),
         policy=augmentation_policy,
         seed=seed,
     )
 
-
-def _json(record: Any) -> str:
-    """Records come from JSON files, where a tuple is a list; strict models read it as JSON."""
-    import json
-
-    return json.dumps(record)

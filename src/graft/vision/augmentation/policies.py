@@ -1,0 +1,158 @@
+"""Policies as data: presets and compositions of albumentations, built strictly, saved as JSON."""
+
+import warnings
+from typing import Any
+
+import albumentations as A
+
+from graft.vision.augmentation.options import PolicyOptions
+from graft.vision.errors import OptionsError, nearest
+from graft.vision.preprocessing import Preprocessing
+from graft.vision.task import Task
+
+VERSION = 1
+
+
+def compose_policy(options: PolicyOptions, view: Preprocessing, task: Task) -> dict[str, Any]:
+    """The policy as a JSON-able record that `build_policy` turns back into transforms.
+
+    Raises:
+        OptionsError: for an unknown transform or argument.
+    """
+    steps = PRESETS[options.preset](options, view)
+    compose = A.Compose(steps, **task.compose_options())
+    return {
+        "version": VERSION,
+        "preset": options.preset,
+        "size_px": view.size_px,
+        "albumentations": A.to_dict(compose),
+    }
+
+
+def build_policy(policy: dict[str, Any], task: Task) -> A.Compose:
+    """Build the transforms of a saved policy. Raises `OptionsError` for what does not fit."""
+    if policy.get("version") != VERSION:
+        raise OptionsError(
+            "the policy is of another version",
+            found=policy.get("version"),
+            allowed=VERSION,
+            mend="run the augmentation pipeline again",
+        )
+    restored = A.from_dict(policy["albumentations"])
+    return A.Compose(list(restored), **task.compose_options())
+
+
+def _view(view: Preprocessing) -> list[Any]:
+    """The deterministic view, as transforms."""
+    size = view.size_px
+    if view.fit == "squash":
+        return [A.Resize(size, size, interpolation=_interpolation(view))]
+    if view.fit == "letterbox":
+        fill = [round(255 * value) for value in view.mean]
+        return [
+            A.LongestMaxSize(size, interpolation=_interpolation(view)),
+            A.PadIfNeeded(size, size, fill=fill),
+        ]
+    return [
+        A.SmallestMaxSize(round(size / view.crop_share), interpolation=_interpolation(view)),
+        A.CenterCrop(size, size),
+    ]
+
+
+def _interpolation(view: Preprocessing) -> int:
+    from graft.vision.preprocessing import INTERPOLATIONS
+
+    return INTERPOLATIONS["area" if view.antialias else view.interpolation]
+
+
+def _natural(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    s, size = options.strength, view.size_px
+    color = [] if view.channels != 3 else [
+        A.ColorJitter(
+            brightness=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
+            contrast=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
+            saturation=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
+            hue=(-0.03 * s, 0.03 * s),
+            p=0.8,
+        )
+    ]
+    least = max(0.08, 1 - 0.6 * s)
+    return [
+        A.RandomResizedCrop((size, size), scale=(least, 1.0), ratio=(0.8, 1.25)),
+        A.HorizontalFlip(p=0.5),
+        *color,
+    ]
+
+
+def _traffic_sign(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    # A mirrored sign is another sign, and a large crop cuts off what tells two apart.
+    s = options.strength
+    return [
+        *_view(view),
+        A.Affine(
+            rotate=(-12 * s, 12 * s),
+            scale=(1 - 0.15 * s, 1 + 0.15 * s),
+            translate_percent=(-0.08 * s, 0.08 * s),
+            shear=(-6 * s, 6 * s),
+            border_mode=1,
+            p=0.9,
+        ),
+        A.RandomBrightnessContrast((-0.3 * s, 0.3 * s), (-0.3 * s, 0.3 * s), p=0.7),
+        A.GaussianBlur(blur_limit=(3, 5), p=0.15),
+    ]
+
+
+def _radiology(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    # A mirrored chest has its heart on the wrong side; colour means nothing in a radiograph.
+    s = options.strength
+    return [
+        *_view(view),
+        A.Affine(
+            rotate=(-8 * s, 8 * s),
+            scale=(1 - 0.1 * s, 1 + 0.1 * s),
+            translate_percent=(-0.05 * s, 0.05 * s),
+            border_mode=0,
+            p=0.9,
+        ),
+        A.RandomBrightnessContrast((-0.15 * s, 0.15 * s), (-0.15 * s, 0.15 * s), p=0.7),
+        A.RandomGamma((round(100 - 20 * s), round(100 + 20 * s)), p=0.5),
+    ]
+
+
+def _none(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    return _view(view)
+
+
+def _custom(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    return [*_view(view), *(_transform(dict(step)) for step in options.transforms)]
+
+
+PRESETS = {
+    "natural": _natural,
+    "traffic_sign": _traffic_sign,
+    "radiology": _radiology,
+    "none": _none,
+    "custom": _custom,
+}
+
+
+def _transform(step: dict[str, Any]) -> Any:
+    """One transform by name, with arguments that it really has."""
+    name = str(step.pop("name", ""))
+    known = [n for n in dir(A) if isinstance(getattr(A, n), type) and issubclass(getattr(A, n), A.BasicTransform)]
+    if name not in known:
+        raise OptionsError(
+            f"augmentation.transforms: albumentations has no transform {name!r}{nearest(name, known)}",
+            mend="correct the name",
+        )
+    arguments = {key: tuple(v) if isinstance(v, list) else v for key, v in step.items()}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            return getattr(A, name)(**arguments)
+    except (ValueError, TypeError, UserWarning) as error:
+        raise OptionsError(
+            f"augmentation.transforms: {name} cannot be built",
+            found=f"{arguments}: {str(error).splitlines()[0]}",
+            mend="correct its arguments",
+        ) from error

@@ -1,0 +1,34 @@
+"""What a sample gets depends on (seed, epoch, sample id) and on nothing else.
+
+albumentations alone repeats its draws across workers and epochs, so it is seeded per sample.
+"""
+
+import hashlib
+import threading
+from typing import Any
+
+from graft.vision.augmentation.policies import build_policy
+from graft.vision.records import Array, Truth
+from graft.vision.task import Task
+
+
+def sample_seed(seed: int, epoch: int, sample_id: str) -> int:
+    """31 bits from a digest: the same on every machine, in every worker, in any order."""
+    digest = hashlib.sha256(f"{seed}\0{epoch}\0{sample_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+class Augmenter:
+    """Applies a policy; each thread has transforms of its own, since they keep state."""
+
+    def __init__(self, policy: dict[str, Any], task: Task, seed: int) -> None:
+        self._policy, self._task, self._seed = policy, task, seed
+        self._own = threading.local()
+
+    def __call__(self, pixels: Array, truth: Truth, epoch: int, sample_id: str) -> tuple[Array, Truth]:
+        """Augment (H, W, C) uint8 pixels and their truth."""
+        compose = getattr(self._own, "compose", None)
+        if compose is None:
+            compose = self._own.compose = build_policy(self._policy, self._task)
+        compose.set_random_seed(sample_seed(self._seed, epoch, sample_id))
+        return self._task.transform(compose, pixels, truth)

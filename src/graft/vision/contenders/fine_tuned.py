@@ -1,0 +1,150 @@
+"""The pre-trained model tuned on the case, and its control from scratch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from graft.vision.augmentation.sampling import Augmenter
+from graft.vision.backbones.weights import digest_state
+from graft.vision.contenders.ground import Ground
+from graft.vision.model import GraftedModel, TrainedModel
+from graft.vision.records import Array, Truth, digest_of
+from graft.vision.task import LossOptions
+from graft.vision.training.batches import TrainingBatches
+from graft.vision.training.loop import Trained, Training
+from graft.vision.training.options import FineTuningOptions
+from graft.vision.training.validation import Validation
+
+HEAD_FROM_PROBE = ("lp_ft", "probe", "gradual", "norm_and_bias")
+
+
+def train_fine_tuned(
+    ground: Ground, probe: TrainedModel, checkpoint_folder: Path, options: FineTuningOptions
+) -> tuple[TrainedModel, pd.DataFrame]:
+    """Tune the case's backbone; most strategies start from the probe's head.
+
+    Returns the model with its card, and the history by epoch.
+    """
+    model = ground.new_model()
+    if options.strategy in HEAD_FROM_PROBE:
+        model.head.load_state_dict(probe.module.head.state_dict())
+    trained = run_training("fine_tuned", ground, model, checkpoint_folder, options)
+    return _finish("fine_tuned", ground, trained, options)
+
+
+def train_scratch(
+    ground: Ground, checkpoint_folder: Path, options: FineTuningOptions
+) -> tuple[TrainedModel, pd.DataFrame]:
+    """Train the same architecture from random weights: what pre-training is worth here."""
+    without = ground.backbone.model_copy(update={"weights": "none"})
+    trained = run_training("scratch", ground, ground.new_model(without), checkpoint_folder, options)
+    return _finish("scratch", ground, trained, options)
+
+
+def run_training(
+    name: str, ground: Ground, model: GraftedModel, folder: Path, options: FineTuningOptions
+) -> Trained:
+    """Train on the ground's train split, watched on its val split; resumes where it stopped."""
+    train, val = ground.split("train"), ground.split("val")
+    truths = ground.truths(train)
+    digest = _training_digest(name, ground, model, options)
+    balance = _sampling_weights(truths) if options.class_balance == "sampling" else None
+    batches = TrainingBatches(
+        train,
+        truths,
+        ground.pixels,
+        Augmenter(ground.policy, ground.task, ground.seed),
+        options.batch_size,
+        ground.seed,
+        options.workers,
+        balance,
+    )
+    validation = Validation(
+        ground.task, ground.classes, val, ground.truths(val), ground.pixels, ground.preprocessing
+    )
+    weights = _class_weights(truths) if options.class_balance == "weights" else None
+    loss_options = LossOptions(label_smoothing=options.label_smoothing, class_weights=weights)
+    return Training(
+        name,
+        ground.task,
+        ground.classes,
+        model,
+        batches,
+        validation,
+        loss_options,
+        options,
+        ground.seed,
+        digest,
+        folder / f"{name}-{digest[:16]}.safetensors",
+    ).run()
+
+
+def watch_overfitting(history: pd.DataFrame) -> list[str]:
+    """Sentences that say where training and validation part."""
+    if len(history) < 3 or history["val_loss"].isna().all():
+        return []
+    best = int(history["val_loss"].idxmin())
+    last, least = history["val_loss"].iloc[-1], history["val_loss"].iloc[best]
+    falls = history["train_loss"].iloc[-1] < history["train_loss"].iloc[best]
+    if falls and last > 1.1 * least and len(history) - 1 - best >= 2:
+        return [
+            f"overfitting: after epoch {best + 1} the validation loss rose from {least:.3f} to "
+            f"{last:.3f} while the training loss fell; the weights of the best epoch are kept"
+        ]
+    return []
+
+
+def _finish(
+    name: str, ground: Ground, trained: Trained, options: FineTuningOptions
+) -> tuple[TrainedModel, pd.DataFrame]:
+    facts: dict[str, Any] = {
+        "epochs_planned": options.epochs,
+        "epochs": trained.epochs,
+        "best_epoch": trained.best_epoch + 1,
+        "frozen": trained.frozen,
+        "overfitting": watch_overfitting(trained.history),
+        "options": options.model_dump(mode="json"),
+        "policy_sha256": digest_of(ground.policy),
+    }
+    minutes = trained.seconds / 60
+    return ground.finish(name, trained.model, options.strategy, minutes, facts), trained.history
+
+
+def _training_digest(
+    name: str, ground: Ground, model: GraftedModel, options: FineTuningOptions
+) -> str:
+    """Identifies a training by everything that shapes its result."""
+    return digest_of(
+        {
+            "name": name,
+            "data": ground.data_digest,
+            "splits": digest_of(sorted(zip(ground.rows["id"], ground.rows["split"], strict=True))),
+            "classes": ground.classes.model_dump(mode="json"),
+            "policy": ground.policy,
+            "view": ground.preprocessing.digest,
+            "decoding": ground.pixels.options.digest,
+            "start": digest_state(dict(model.state_dict())),
+            "options": options.model_dump(mode="json"),
+            "seed": ground.seed,
+        }
+    )
+
+
+def _class_counts(truths: list[Truth]) -> Array:
+    return np.maximum(np.stack([truth["targets"] for truth in truths]).sum(axis=0), 1)
+
+
+def _class_weights(truths: list[Truth]) -> tuple[float, ...]:
+    """Inverse to the class's images, one on average over the images."""
+    counts = _class_counts(truths)
+    weights = counts.sum() / (len(counts) * counts)
+    return tuple(float(weight) for weight in weights)
+
+
+def _sampling_weights(truths: list[Truth]) -> Array:
+    """An image is drawn by its rarest class, so that all classes are met equally often."""
+    rarity = 1 / _class_counts(truths)
+    weights = np.array([(truth["targets"] * rarity).max() for truth in truths])
+    return weights / weights.sum()

@@ -1,0 +1,126 @@
+"""The contenders meet on the same test images; the verdict names the model that goes on."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from graft.vision.backbones.weights import digest_state
+from graft.vision.contenders.ground import Ground
+from graft.vision.data.splits import units_of
+from graft.vision.errors import DataError
+from graft.vision.evaluation.bootstrap import bootstrap_scores
+from graft.vision.evaluation.calibration import fit_temperature
+from graft.vision.evaluation.options import EvaluationOptions
+from graft.vision.evaluation.verdict import Contender, judge
+from graft.vision.model import TrainedModel
+from graft.vision.records import digest_of, readable_truth
+from graft.vision.store import ArrayStore
+
+log = logging.getLogger("graft")
+
+
+def outputs_of(ground: Ground, model: TrainedModel, rows: pd.DataFrame) -> torch.Tensor:
+    """(N, ...) outputs of these rows; what this model has said of an image is not computed again."""
+    identity = [digest_state(dict(model.module.state_dict())), model.card.preprocessing.digest]
+    folder = Path(ground.pixels.array_store.folder).parent / "outputs"
+    store = ArrayStore(folder, digest_of([*identity, ground.pixels.options.digest])[:24])
+    missing = store.missing(rows["sha256"])
+    if missing:
+        computed = model.outputs(ground.pixels.read(sha256) for sha256 in missing)
+        with store.writer() as writer:
+            for sha256, output in zip(missing, computed.numpy(), strict=True):
+                writer.add(sha256, output)
+    return torch.from_numpy(np.stack([store.read(sha256) for sha256 in rows["sha256"]]).copy())
+
+
+def calibrate_models(ground: Ground, models: Sequence[TrainedModel]) -> dict[str, float]:
+    """One temperature per contender, fitted on val; 1.0 where val is too small."""
+    val = ground.split("val")
+    if val.empty:
+        return {model.card.contender: 1.0 for model in models}
+    truths = ground.truths(val)
+    return {
+        model.card.contender: fit_temperature(
+            outputs_of(ground, model, val), truths, ground.classes, ground.task
+        )
+        for model in models
+    }
+
+
+def predict_contenders(
+    ground: Ground, models: Sequence[TrainedModel], calibrations: Mapping[str, float]
+) -> pd.DataFrame:
+    """One row per contender and test image: id, path, sha256, unit, contender, truth, predictions.
+
+    ``uncalibrated_score`` is the score before temperature scaling.
+    """
+    test = ground.split("test")
+    if test.empty:
+        raise DataError("no test image is left to judge on", mend="see the quality report")
+    units = pd.Series(units_of(ground.rows), index=ground.rows["id"])
+    tables = []
+    for model in models:
+        name = model.card.contender
+        outputs = outputs_of(ground, model, test)
+        predicted = ground.task.predict(outputs, ground.classes, calibrations[name])
+        plain = ground.task.predict(outputs, ground.classes, 1.0)
+        table = test[["id", "path", "sha256"]].copy()
+        table["unit"] = units.loc[test["id"]].to_numpy()
+        table["contender"] = name
+        table["truth"] = [readable_truth(text) for text in test["truth"]]
+        table["uncalibrated_score"] = plain["score"].to_numpy()
+        tables.append(pd.concat([table, predicted], axis=1))
+    return pd.concat(tables, ignore_index=True)
+
+
+def judge_contenders(
+    ground: Ground,
+    predictions: pd.DataFrame,
+    models: Sequence[TrainedModel],
+    options: EvaluationOptions,
+) -> dict[str, Any]:
+    """The verdict over all contenders, as a record."""
+    contenders, units = [], []
+    for model in models:
+        rows = of_contender(predictions, model.card.contender)
+        units = list(rows["unit"])
+        metrics = ground.task.new_metrics(rows, ground.classes)
+        notes = tuple(str(note) for note in model.card.facts.get("overfitting", []))  # type: ignore[attr-defined]
+        contenders.append(Contender(model.card.contender, metrics, model.card.minutes, notes))
+    return judge(contenders, ground.task.primary_metric, units, options)
+
+
+def choose_model(
+    models: Sequence[TrainedModel], verdict: Mapping[str, Any], calibrations: Mapping[str, float]
+) -> TrainedModel:
+    """The model that the verdict names, with its temperature on its card."""
+    chosen = next(model for model in models if model.card.contender == verdict["chosen"])
+    temperature = calibrations[chosen.card.contender]
+    card = chosen.card.model_copy(update={"temperature": temperature})
+    return TrainedModel(card, chosen.module, chosen.task)
+
+
+def score_model(
+    ground: Ground,
+    predictions: pd.DataFrame,
+    verdict: Mapping[str, Any],
+    options: EvaluationOptions,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The chosen model's test predictions, and its scores with intervals, the primary first."""
+    rows = of_contender(predictions, verdict["chosen"])
+    units = list(rows["unit"])
+    metrics = ground.task.new_metrics(rows, ground.classes)
+    scores = bootstrap_scores(metrics, units, options)
+    primary = ground.task.primary_metric
+    ordered = {primary: scores.pop(primary), **scores}
+    return rows, ordered
+
+
+def of_contender(predictions: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of one contender."""
+    return predictions[predictions["contender"] == name].reset_index(drop=True)

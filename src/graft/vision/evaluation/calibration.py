@@ -1,0 +1,42 @@
+"""Temperature scaling (Guo et al., 2017), through the task's own loss."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+
+from graft.vision.records import Truth
+from graft.vision.task import ClassTable, LossOptions, Task
+
+LEAST, GREATEST = 0.05, 20.0
+ENOUGH_IMAGES = 10
+
+
+def fit_temperature(
+    outputs: torch.Tensor, truths: Sequence[Truth], classes: ClassTable, task: Task
+) -> float:
+    """The temperature by which outputs are divided so that the loss is least; 1.0 with few images."""
+    if len(truths) < ENOUGH_IMAGES:
+        return 1.0
+
+    def loss_at(logarithm: float) -> float:
+        scaled = outputs.double() / float(np.exp(logarithm))
+        return float(task.loss(scaled, truths, classes, LossOptions()))
+
+    found = minimize_scalar(loss_at, bounds=(np.log(LEAST), np.log(GREATEST)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def reliability_bins(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> list[dict[str, float]]:
+    """Mean confidence, share right and count of each bin that holds images."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        {
+            "confidence": float(confidence[place == i].mean()),
+            "right": float(right[place == i].mean()),
+            "images": int((place == i).sum()),
+        }
+        for i in range(bins)
+        if (place == i).any()
+    ]

@@ -1,0 +1,26 @@
+"""An exponential moving average of weights (EMA): what is validated and kept."""
+
+import torch
+from torch import nn
+
+
+class MovingAverage:
+    """Averages every floating-point tensor of a model's state; copies the others.
+
+    The decay grows from 0.1 in the first steps, so that the average leaves its start quickly.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.steps = decay, 0
+        self.state = {name: t.detach().clone() for name, t in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Take one step towards the model's weights."""
+        self.steps += 1
+        weight = 1 - min(self.decay, self.steps / (self.steps + 9))
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                self.state[name].lerp_(tensor, weight)
+            else:
+                self.state[name].copy_(tensor)

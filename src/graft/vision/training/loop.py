@@ -1,0 +1,343 @@
+"""The training loop: short, ours, the same for every task."""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from graft.vision.augmentation.sampling import sample_seed
+from graft.vision.backbones.freezing import set_training_mode
+from graft.vision.backbones.weights import digest_state
+from graft.vision.errors import TrainingError
+from graft.vision.model import GraftedModel
+from graft.vision.runtime import device_name
+from graft.vision.task import ClassTable, LossOptions, Task
+from graft.vision.training.averaging import MovingAverage
+from graft.vision.training.batches import Batch, TrainingBatches
+from graft.vision.training.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+)
+from graft.vision.training.mixing import mix_views
+from graft.vision.training.options import FineTuningOptions
+from graft.vision.training.schedule import rate_at
+from graft.vision.training.strategies import (
+    moving_tensors,
+    parameter_groups,
+    set_trainable,
+    trainable_stages,
+)
+from graft.vision.training.validation import Validation
+
+log = logging.getLogger("graft")
+
+
+@dataclass
+class Trained:
+    """The model with its best weights, how it got there, and the proof of what stayed."""
+
+    model: GraftedModel
+    history: pd.DataFrame
+    best_epoch: int
+    epochs: int
+    seconds: float
+    frozen: dict[str, object] = field(default_factory=dict)
+
+
+class Training:
+    """One training, from its start or from its last checkpoint, to its end.
+
+    Args:
+        digest: identifies the training (data, policy, options, start weights): a finished
+            training of the same digest is not run again.
+        checkpoint: where it is kept; None keeps nothing.
+        after_epoch: called with each epoch's row of the history.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        task: Task,
+        classes: ClassTable,
+        model: GraftedModel,
+        batches: TrainingBatches,
+        validation: Validation,
+        loss_options: LossOptions,
+        options: FineTuningOptions,
+        seed: int,
+        digest: str,
+        checkpoint: Path | None,
+        after_epoch: Callable[[dict[str, float]], None] | None = None,
+    ) -> None:
+        self.name, self.task, self.classes = name, task, classes
+        self.batches, self.validation = batches, validation
+        self.loss_options, self.options, self.seed = loss_options, options, seed
+        self.digest, self.checkpoint, self.after_epoch = digest, checkpoint, after_epoch
+        self.fabric = _fabric(options)
+        self.model = model.to(self.fabric.device, memory_format=torch.channels_last)
+        self.start = {name: t.detach().clone() for name, t in model.state_dict().items()}
+        self.moving = moving_tensors(model, options)
+        self.names = {parameter: name for name, parameter in model.named_parameters()}
+        self.optimizer = torch.optim.AdamW(parameter_groups(model, options))
+        self.average = MovingAverage(model, options.ema_decay) if options.ema_decay else None
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, torch.Tensor] = {}
+        self.best_score, self.best_epoch = (-math.inf, -math.inf), -1
+        self.epoch, self.epochs, self.seconds, self.steps = 0, options.epochs, 0.0, 0
+        self.done = False
+
+    def run(self) -> Trained:
+        """Train to the end.
+
+        Raises:
+            TrainingError: when a loss or gradient is not finite, or a frozen tensor moved.
+        """
+        self._resume()
+        if not self.done:
+            if self.epoch == 0:
+                self.epochs = self._plan_epochs()
+            for epoch in range(self.epoch, self.epochs):
+                self._run_epoch(epoch)
+                if self._should_stop(epoch):
+                    break
+            self.done = True
+            self._save()
+        self.model.load_state_dict(self.best)
+        return Trained(
+            self.model,
+            pd.DataFrame(self.history),
+            self.best_epoch,
+            self.epochs,
+            self.seconds,
+            self._prove_frozen(),
+        )
+
+    def _run_epoch(self, epoch: int) -> None:
+        started = time.perf_counter()
+        torch.manual_seed(sample_seed(self.seed, epoch, "model"))
+        generator = np.random.default_rng(sample_seed(self.seed, epoch, "mix"))
+        stages = trainable_stages(self.model, self.options, epoch / self.epochs)
+        set_trainable(self.model, self.options, stages)
+        set_training_mode(
+            self.model, stages, batch_norm_moves=self.options.batch_norm == "moves"
+        )
+        losses, images = [], 0
+        for number, batch in enumerate(self.batches.epoch(epoch)):
+            losses.append(self._step(batch, epoch, number, generator))
+            images += len(batch.ids)
+        trained = time.perf_counter() - started
+        self._finish_epoch(epoch, float(np.mean(losses)), images, trained, started)
+
+    def _step(self, batch: Batch, epoch: int, number: int, generator: np.random.Generator) -> float:
+        total = self.epochs * len(self.batches)
+        factor = rate_at(epoch * len(self.batches) + number, total, self.options.warmup_share)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        with self.fabric.autocast():
+            loss = self._loss(batch, generator) + self._pull()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            self._refuse(batch, epoch, number, f"a loss of {value}")
+        self.fabric.backward(loss / self.options.accumulate)
+        if (number + 1) % self.options.accumulate == 0 or number + 1 == len(self.batches):
+            self._move(batch, epoch, number)
+        return value
+
+    def _loss(self, batch: Batch, generator: np.random.Generator) -> torch.Tensor:
+        mix = mix_views(batch.views, self.options, generator)
+        views = (batch.views if mix is None else mix.views).to(self.fabric.device)
+        outputs = self.model(views)
+        loss = self.task.loss(outputs, batch.truths, self.classes, self.loss_options)
+        if mix is None:
+            return loss
+        partners = [batch.truths[i] for i in mix.partner]
+        other = self.task.loss(outputs, partners, self.classes, self.loss_options)
+        return mix.share * loss + (1 - mix.share) * other
+
+    def _pull(self) -> torch.Tensor | float:
+        """L2-SP: towards the start, for the backbone's moving weights."""
+        if not self.options.l2_sp:
+            return 0.0
+        pulls = [
+            (parameter - self.start[name].to(parameter.device)).square().sum()
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad and self.model.stage_of(name) != "head"
+        ]
+        return self.options.l2_sp / 2 * sum(pulls) if pulls else 0.0
+
+    def _move(self, batch: Batch, epoch: int, number: int) -> None:
+        """One step of the optimiser, unless a gradient is not finite: then nothing moves."""
+        moving = [p for g in self.optimizer.param_groups for p in g["params"] if p.grad is not None]
+        limit = self.options.gradient_clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(moving, limit)
+        if not torch.isfinite(norm):
+            self._refuse(batch, epoch, number, f"a gradient norm of {float(norm)}")
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.steps += 1
+        if self.average:
+            self.average.update(self.model)
+
+    def _finish_epoch(
+        self, epoch: int, loss: float, images: int, trained: float, started: float
+    ) -> None:
+        state = self.average.state if self.average else self.model.state_dict()
+        validated = self._validate(state)
+        key = (validated["score"], -validated["loss"])
+        key = (float(epoch), 0.0) if math.isnan(key[1]) else key
+        if key > self.best_score:
+            self.best_score, self.best_epoch = key, epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in state.items()}
+        self.seconds += time.perf_counter() - started
+        row = {
+            "epoch": epoch,
+            "train_loss": loss,
+            "val_loss": validated["loss"],
+            f"val_{self.task.primary_metric}": validated["score"],
+            "learning_rate": self.optimizer.param_groups[-1]["lr"],
+            "images_per_s": images / max(trained, 1e-9),
+            "seconds": self.seconds,
+        }
+        self.history.append(row)
+        self.epoch = epoch + 1
+        left = (self.epochs - self.epoch) * self.seconds / self.epoch
+        log.info(
+            "    %s epoch %d/%d  loss %.3f  val loss %.3f  val %s %.3f  %.0f images/s  %.0f s left",
+            self.name, epoch + 1, self.epochs, loss, validated["loss"],
+            self.task.primary_metric, validated["score"], row["images_per_s"], left,
+        )
+        self._save()
+        if self.after_epoch:
+            self.after_epoch(row)
+
+    def _validate(self, state: dict[str, torch.Tensor]) -> dict[str, float]:
+        """Score the state that would be kept, then put the moving weights back."""
+        if not self.average:
+            return self.validation.score(self.model)
+        own = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.model.load_state_dict(state)
+        validated = self.validation.score(self.model)
+        self.model.load_state_dict(own)
+        return validated
+
+    def _should_stop(self, epoch: int) -> bool:
+        patience, budget = self.options.patience, self.options.budget_s
+        if patience is not None and epoch - self.best_epoch >= patience:
+            log.info("    %s stops: no better validation for %d epochs", self.name, patience)
+            return True
+        if budget is not None and self.seconds > budget and epoch + 1 < self.epochs:
+            log.info("    %s stops: its budget of %.0f s is used", self.name, budget)
+            return True
+        return False
+
+    def _plan_epochs(self) -> int:
+        """As many epochs as the budget allows, by the time of a few steps that are not kept."""
+        if self.options.budget_s is None:
+            return self.options.epochs
+        step_s = self._time_steps()
+        validation_s = step_s * len(self.validation.rows) / (3 * self.batches._size)
+        affordable = int(self.options.budget_s / (step_s * len(self.batches) + validation_s))
+        planned = max(1, min(self.options.epochs, affordable))
+        log.info(
+            "    %s: %d of %d epochs fit into %.0f s", self.name, planned, self.options.epochs,
+            self.options.budget_s,
+        )
+        return planned
+
+    def _time_steps(self, count: int = 4) -> float:
+        set_trainable(self.model, self.options, trainable_stages(self.model, self.options, 1.0))
+        set_training_mode(self.model, (), batch_norm_moves=False)
+        times = []
+        started = time.perf_counter()
+        for number, batch in enumerate(self.batches.epoch(0)):
+            outputs = self.model(batch.views.to(self.fabric.device))
+            self.fabric.backward(
+                self.task.loss(outputs, batch.truths, self.classes, self.loss_options)
+            )
+            times.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            if number + 1 == count:
+                break
+        self.optimizer.zero_grad(set_to_none=True)
+        return 1.1 * float(np.median(times[1:] or times))
+
+    def _refuse(self, batch: Batch, epoch: int, number: int, what: str) -> None:
+        raise TrainingError(
+            f"{self.name}: epoch {epoch + 1}, batch {number + 1} gave {what}; nothing moved",
+            found=f"images {', '.join(batch.ids[:4])} and {max(0, len(batch.ids) - 4)} more",
+            mend="look at these images, or lower the learning rate; the last checkpoint is whole",
+        )
+
+    def _prove_frozen(self) -> dict[str, object]:
+        """Digests of what must not move, before and after."""
+        before = digest_state({n: t for n, t in self.start.items() if n not in self.moving})
+        after = digest_state({n: t for n, t in self.best.items() if n not in self.moving})
+        if before != after:
+            raise TrainingError(f"{self.name}: a frozen tensor moved", found=after, allowed=before)
+        count = len(self.start) - len(self.moving)
+        return {"tensors": count, "before": before, "after": after}
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        tensors = {
+            "model": self.model.state_dict(),
+            "average": self.average.state if self.average else {},
+            "best": self.best,
+            "optimizer": optimizer_tensors(self.optimizer, self.names),
+        }
+        facts: dict[str, Any] = {
+            "digest": self.digest,
+            "epoch": self.epoch,
+            "epochs": self.epochs,
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+            "best_score": list(self.best_score),
+            "done": self.done,
+            "seconds": self.seconds,
+            "steps": self.average.steps if self.average else self.steps,
+        }
+        if self.done:  # the rest is only needed to go on
+            tensors = {"best": self.best}
+        Checkpoint(tensors, facts).save(self.checkpoint)
+
+    def _resume(self) -> None:
+        found = load_checkpoint(self.checkpoint, self.digest) if self.checkpoint else None
+        if found is None:
+            return
+        facts = found.facts
+        self.epoch, self.epochs, self.history = facts["epoch"], facts["epochs"], facts["history"]
+        self.best_epoch, self.best_score = facts["best_epoch"], tuple(facts["best_score"])
+        self.seconds, self.done, self.steps = facts["seconds"], facts["done"], facts["steps"]
+        self.best = found.tensors["best"]
+        self.model.load_state_dict(found.tensors["best" if self.done else "model"])
+        if self.average and not self.done:
+            self.average.state, self.average.steps = found.tensors["average"], self.steps
+        restore_optimizer(self.optimizer, self.names, found.tensors["optimizer"])
+        state = "is done already" if self.done else f"goes on after epoch {self.epoch}"
+        log.info("    %s %s", self.name, state)
+
+
+def _fabric(options: FineTuningOptions) -> Any:
+    """Lightning Fabric carries device and precision; bf16 where CUDA does it well."""
+    import warnings
+
+    from lightning_fabric import Fabric
+
+    device = device_name()
+    bf16 = options.precision == "bf16" or (options.precision == "auto" and device == "cuda")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fabric = Fabric(
+            accelerator=device, devices=1, precision="bf16-mixed" if bf16 else "32-true"
+        )
+    return fabric

@@ -1,0 +1,40 @@
+"""How a model is trained; light to import."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from graft.vision.options import Options
+
+
+class FineTuningOptions(Options):
+    """Strategy, length, rates and guards of one training."""
+
+    strategy: Literal["probe", "lp_ft", "full", "gradual", "norm_and_bias", "scratch"] = "lp_ft"
+    """Which stages learn, and from what: ``lp_ft`` starts from the probe's head and lets all
+    stages learn at rates that decay with their distance from it."""
+    epochs: int = Field(default=12, ge=1)
+    budget_s: float | None = Field(default=None, gt=0)
+    """Wall-clock limit: fewer epochs are planned when it would not be met."""
+    batch_size: int = Field(default=16, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    """Batches whose gradients make one step."""
+    learning_rate: float = Field(default=5e-4, gt=0)
+    layer_decay: float = Field(default=0.8, gt=0, le=1)
+    weight_decay: float = Field(default=0.02, ge=0)
+    l2_sp: float = Field(default=0.0, ge=0)
+    """Pull of the backbone towards the weights it started from (Li et al., 2018)."""
+    warmup_share: float = Field(default=0.1, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_balance: Literal["none", "weights", "sampling"] = "none"
+    mixup_alpha: float = Field(default=0.0, ge=0)
+    cutmix_alpha: float = Field(default=0.0, ge=0)
+    ema_decay: float | None = Field(default=0.99, gt=0, lt=1)
+    patience: int | None = Field(default=None, ge=1)
+    """Epochs without a better validation score before training stops."""
+    batch_norm: Literal["frozen", "moves"] = "frozen"
+    """Whether BatchNorm uses and updates batch statistics where its stage learns."""
+    gradient_clip: float | None = Field(default=1.0, gt=0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    workers: int = Field(default=2, ge=1)
+    """Threads that augment."""
