@@ -1,4 +1,4 @@
-"""The project's commands beside Kedro's own: `kedro case`, and a `kedro run` that speaks plainly."""
+"""The project's commands beside Kedro's: `kedro case`, and a `kedro run` that speaks plainly."""
 
 import functools
 from collections.abc import Callable

@@ -54,7 +54,7 @@ def test_store__names_a_flipped_byte_and_never_returns_it(tmp_path: Path) -> Non
     data[40] ^= 1
     shard.write_bytes(data)
     store = ArrayStore(tmp_path, "rule")
-    with pytest.raises(StoreError, match="array a .* is damaged"):
+    with pytest.raises(StoreError, match=r"array a .* is damaged"):
         store.read("a")
     np.testing.assert_array_equal(store.read("b"), np.ones(3))
     assert store.drop_damaged() == ["a"]

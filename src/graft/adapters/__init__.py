@@ -1,1 +1,4 @@
-"""The outside-world room: Kedro datasets and hooks, MLflow, DVC, Git. Moves records, computes nothing."""
+"""The outside-world room: Kedro datasets and hooks, MLflow, DVC, Git.
+
+It moves records and computes nothing.
+"""

@@ -12,11 +12,17 @@ from graft.vision.tasks import TASKS
 SHARED = {"raw", "pixel_folder", "feature_folder"}
 """Datasets that belong to the case and not to one of its tasks."""
 
+SHARED_PARAMETERS = {"params:case"}
+
 
 def per_task(shape: Pipeline) -> Pipeline:
     """Stamp a pipeline once per task of the table, each in the task's namespace."""
-    shared = SHARED & shape.inputs()
-    return sum((pipeline(shape, namespace=task, inputs=shared) for task in TASKS), Pipeline([]))
+    inputs = SHARED & shape.inputs()
+    parameters = SHARED_PARAMETERS & shape.inputs()
+    stamped = (
+        pipeline(shape, namespace=task, inputs=inputs, parameters=parameters) for task in TASKS
+    )
+    return sum(stamped, Pipeline([]))
 
 
 def lay_ground(

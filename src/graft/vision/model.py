@@ -1,14 +1,15 @@
 """A backbone with a head, and the same once trained: with all it takes to predict from a file."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -27,6 +28,9 @@ class GraftedModel(nn.Module):
     ``forward(views)`` takes (N, C, S, S) uint8 and is ``head(features(views))``; the
     normalisation of the weights' contract is part of the graph.
     """
+
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, backbone: Backbone, head: nn.Module) -> None:
         super().__init__()
@@ -73,7 +77,7 @@ class ModelCard(Options):
     data_digest: str
     minutes: float
     """Wall time that this model took beyond what came before it."""
-    facts: dict[str, object] = {}
+    facts: dict[str, Any] = Field(default_factory=dict)
     """What else should be known: frozen-stage digests, epochs, best epoch, machine class."""
 
 
@@ -106,7 +110,7 @@ class TrainedModel:
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.contiguous() for name, tensor in self.module.state_dict().items()}
         save_file(state, folder / "model.safetensors.part")
-        os.replace(folder / "model.safetensors.part", folder / "model.safetensors")
+        (folder / "model.safetensors.part").replace(folder / "model.safetensors")
         text = json.dumps(self.card.model_dump(mode="json"), indent=2, sort_keys=True)
         (folder / "card.json").write_text(text)
 

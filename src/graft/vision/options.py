@@ -19,9 +19,8 @@ class Options(BaseModel):
             for key in values:
                 if key not in cls.model_fields:
                     known = ", ".join(cls.model_fields)
-                    raise ValueError(
-                        f"unknown key {key!r}{nearest(str(key), cls.model_fields)}; allowed: {known}"
-                    )
+                    near = nearest(str(key), cls.model_fields)
+                    raise ValueError(f"unknown key {key!r}{near}; allowed: {known}")
         return values
 
     @classmethod

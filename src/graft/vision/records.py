@@ -5,7 +5,7 @@ Tables are pandas frames so that each can be written as parquet or CSV and read 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,21 @@ MANIFEST_COLUMNS = {
     "width": "pixels of the upright original",
     "height": "pixels of the upright original",
     "channels": "channels of the original: 1, 3 or 4",
-    "truth": "JSON of what annotators said, e.g. {\"classes\": [\"ant\"]}",
+    "truth": 'JSON of what annotators said, e.g. {"classes": ["ant"]}',
     "group": "patient, track or drive; empty where there is none",
     "given_split": "the data set's own split: train, val, test, or empty",
     "notes": "what decoding did beside the plain, e.g. 'exif orientation 6'; empty where nothing",
 }
-SPLIT_COLUMNS = {**MANIFEST_COLUMNS, "cluster": "near-copies share it", "split": "train, val or test"}
-QUARANTINE_COLUMNS = {"file": "path", "row": "row of the table it came from, or empty", "reason": "why"}
+SPLIT_COLUMNS = {
+    **MANIFEST_COLUMNS,
+    "cluster": "near-copies share it",
+    "split": "train, val or test",
+}
+QUARANTINE_COLUMNS = {
+    "file": "path",
+    "row": "row of the table it came from, or empty",
+    "reason": "why",
+}
 SPLITS = ("train", "val", "test")
 
 
@@ -71,7 +79,12 @@ def data_digest(manifest: pd.DataFrame) -> str:
     return digest_text("\n".join(lines))
 
 
+def named_rows(table: pd.DataFrame) -> Iterator[Any]:
+    """The rows as named tuples; typed as anything, for a table's columns have no types."""
+    yield from table.itertuples(index=False)
+
+
 def readable_truth(text: str) -> str:
-    """A truth text as a person reads it: class names joined by ``|``, or the text where it holds more."""
+    """A truth text as a person reads it: class names joined by ``|``; the text if it holds more."""
     truth = json.loads(text)
     return "|".join(truth["classes"]) if set(truth) == {"classes"} else text

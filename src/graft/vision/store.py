@@ -89,7 +89,7 @@ class ArrayStore:
         shard = self._map(entry.shard, end)
         raw = shard[entry.offset : end]
         if key not in self._checked:
-            if len(raw) != entry.bytes or zlib.crc32(raw) != entry.crc32:
+            if len(raw) != entry.bytes or zlib.crc32(raw.data) != entry.crc32:
                 raise StoreError(
                     f"array {key} in {self._bin(entry.shard)} is damaged",
                     found="a checksum that differs from the index",
@@ -134,7 +134,8 @@ class ArrayStore:
             return self._index[key]
         except KeyError:
             raise StoreError(
-                f"array {key} is not in {self.root}", mend="run ingestion again; it adds what is new"
+                f"array {key} is not in {self.root}",
+                mend="run ingestion again; it adds what is new",
             ) from None
 
     def _bin(self, shard: int) -> Path:
@@ -203,7 +204,7 @@ class Writer:
         raw = data.reshape(-1).view(np.uint8) if data.size else np.zeros(0, np.uint8)
         out = self._open()
         entry = Entry(
-            self._shard, out.tell(), data.shape, data.dtype.str, zlib.crc32(raw), meta or {}
+            self._shard, out.tell(), data.shape, data.dtype.str, zlib.crc32(raw.data), meta or {}
         )
         out.write(raw.data)
         self._lines.append((key, entry))

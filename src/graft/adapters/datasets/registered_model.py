@@ -73,9 +73,7 @@ class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
             pip_requirements=_requirements(),
         )
         client = mlflow.MlflowClient()
-        created = mlflow.register_model(
-            info.model_uri, self.name, tags={**_tags(model), **digests}
-        )
+        created = mlflow.register_model(info.model_uri, self.name, tags={**_tags(model), **digests})
         client.set_registered_model_alias(self.name, ALIAS, created.version)
         return str(created.version)
 

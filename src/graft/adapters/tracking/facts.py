@@ -86,6 +86,8 @@ def _git(project: Path, *arguments: str, ok: tuple[int, ...] = (0,)) -> str | No
     done = subprocess.run(
         ["git", *arguments], cwd=project, capture_output=True, text=True, errors="replace"
     )
-    return done.stdout.strip("\n") + ("\n" if "diff" in arguments and done.stdout else "") if (
-        done.returncode in ok
-    ) else None
+    return (
+        done.stdout.strip("\n") + ("\n" if "diff" in arguments and done.stdout else "")
+        if (done.returncode in ok)
+        else None
+    )

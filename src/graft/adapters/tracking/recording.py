@@ -8,9 +8,7 @@ from typing import Any
 Recorder = Callable[[str, str, Any, Path, Mapping[str, str]], None]
 
 
-def record_artifact(
-    task: str, name: str, data: Any, path: Path, tags: Mapping[str, str]
-) -> None:
+def record_artifact(task: str, name: str, data: Any, path: Path, tags: Mapping[str, str]) -> None:
     """Keep the file as it was written."""
     import mlflow
 

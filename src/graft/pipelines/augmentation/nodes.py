@@ -38,9 +38,7 @@ def check_harmony(
     """Weights, policy, head and data must fit each other before anything is trained."""
     from graft.vision.backbones.harmony import check_case_harmony
 
-    return check_case_harmony(
-        backbone_card, augmentation_policy, class_table, ingestion.decoding
-    )
+    return check_case_harmony(backbone_card, augmentation_policy, class_table, ingestion.decoding)
 
 
 def preview_policy(

@@ -5,9 +5,7 @@ from typing import Any
 from graft.vision.evaluation.options import EvaluationOptions
 
 
-def calibrate_models(
-    ground: Any, probe: Any, fine_tuned: Any, scratch: Any
-) -> dict[str, float]:
+def calibrate_models(ground: Any, probe: Any, fine_tuned: Any, scratch: Any) -> dict[str, float]:
     """One temperature per contender, fitted on validation images."""
     from graft.vision.contenders.meeting import calibrate_models
 
@@ -24,7 +22,11 @@ def predict_contenders(
 
 
 def judge_contenders(
-    ground: Any, contender_predictions: Any, probe: Any, fine_tuned: Any, scratch: Any,
+    ground: Any,
+    contender_predictions: Any,
+    probe: Any,
+    fine_tuned: Any,
+    scratch: Any,
     options: EvaluationOptions,
 ) -> dict[str, Any]:
     """The cheapest model that cannot be told apart from the best, with intervals."""
@@ -34,7 +36,10 @@ def judge_contenders(
 
 
 def choose_model(
-    probe: Any, fine_tuned: Any, scratch: Any, verdict: dict[str, Any],
+    probe: Any,
+    fine_tuned: Any,
+    scratch: Any,
+    verdict: dict[str, Any],
     calibrations: dict[str, float],
 ) -> Any:
     """The model that the verdict names, with its temperature on its card."""
@@ -53,6 +58,7 @@ def score_model(
 
 
 def render_report(
+    case: str,
     ground: Any,
     chosen_model: Any,
     test_predictions: Any,
@@ -70,6 +76,7 @@ def render_report(
     from graft.vision.contenders.page import render_page
 
     return render_page(
+        case,
         ground,
         chosen_model,
         test_predictions,

@@ -20,9 +20,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             GROUND,
-            Node(
-                calibrate_models, ["ground", *MODELS], "calibrations", name="calibrate_models"
-            ),
+            Node(calibrate_models, ["ground", *MODELS], "calibrations", name="calibrate_models"),
             Node(
                 predict_contenders,
                 ["ground", *MODELS, "calibrations"],
@@ -36,7 +34,9 @@ def create_pipeline() -> Pipeline:
                 name="judge_contenders",
             ),
             Node(
-                choose_model, [*MODELS, "verdict", "calibrations"], "chosen_model",
+                choose_model,
+                [*MODELS, "verdict", "calibrations"],
+                "chosen_model",
                 name="choose_model",
             ),
             Node(
@@ -48,6 +48,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 render_report,
                 [
+                    "params:case",
                     "ground",
                     "chosen_model",
                     "test_predictions",

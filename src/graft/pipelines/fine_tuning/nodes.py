@@ -16,9 +16,12 @@ def fine_tune(
 
 
 def train_scratch(
-    ground: Any, checkpoint_folder: Path, options: FineTuningOptions
+    ground: Any, probe_report: dict[str, Any], checkpoint_folder: Path, options: FineTuningOptions
 ) -> tuple[Any, Any]:
-    """The control: the same architecture without pre-training, on the same data."""
+    """The control: the same architecture without pre-training, on the same data.
+
+    It asks for the probe's report only to come after it: the first score comes first.
+    """
     from graft.vision.contenders.fine_tuned import train_scratch
 
     return train_scratch(ground, checkpoint_folder, options)

@@ -20,7 +20,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 train_scratch,
-                ["ground", "checkpoint_folder", "params:control"],
+                ["ground", "probe_report", "checkpoint_folder", "params:control"],
                 ["scratch", "scratch_history"],
                 name="train_scratch",
                 tags=["gpu"],

@@ -67,15 +67,19 @@ def _interpolation(view: Preprocessing) -> int:
 
 def _natural(options: PolicyOptions, view: Preprocessing) -> list[Any]:
     s, size = options.strength, view.size_px
-    color = [] if view.channels != 3 else [
-        A.ColorJitter(
-            brightness=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
-            contrast=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
-            saturation=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
-            hue=(-0.03 * s, 0.03 * s),
-            p=0.8,
-        )
-    ]
+    color = (
+        []
+        if view.channels != 3
+        else [
+            A.ColorJitter(
+                brightness=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
+                contrast=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
+                saturation=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
+                hue=(-0.03 * s, 0.03 * s),
+                p=0.8,
+            )
+        ]
+    )
     least = max(0.08, 1 - 0.6 * s)
     return [
         A.RandomResizedCrop((size, size), scale=(least, 1.0), ratio=(0.8, 1.25)),
@@ -139,10 +143,15 @@ PRESETS = {
 def _transform(step: dict[str, Any]) -> Any:
     """One transform by name, with arguments that it really has."""
     name = str(step.pop("name", ""))
-    known = [n for n in dir(A) if isinstance(getattr(A, n), type) and issubclass(getattr(A, n), A.BasicTransform)]
+    known = [
+        n
+        for n in dir(A)
+        if isinstance(getattr(A, n), type) and issubclass(getattr(A, n), A.BasicTransform)
+    ]
     if name not in known:
         raise OptionsError(
-            f"augmentation.transforms: albumentations has no transform {name!r}{nearest(name, known)}",
+            "augmentation.transforms: albumentations has no transform "
+            f"{name!r}{nearest(name, known)}",
             mend="correct the name",
         )
     arguments = {key: tuple(v) if isinstance(v, list) else v for key, v in step.items()}

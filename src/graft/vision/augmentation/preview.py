@@ -1,9 +1,10 @@
 """A sheet of what training sees, as a picture."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pandas as pd
-from typing import Any
 
 from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.data.pixels import PixelReader
@@ -15,7 +16,11 @@ CELL, DRAWS, ROWS = 112, 6, 6
 
 
 def preview_policy(
-    policy: dict[str, Any], task: Task, split_manifest: pd.DataFrame, pixels: PixelReader, seed: int = 0
+    policy: dict[str, Any],
+    task: Task,
+    split_manifest: pd.DataFrame,
+    pixels: PixelReader,
+    seed: int = 0,
 ) -> bytes:
     """PNG: per row one training image as it is, then six draws of the policy."""
     train = split_manifest[split_manifest["split"] == "train"]
@@ -24,9 +29,9 @@ def preview_policy(
     sheet = np.full(((CELL + 6) * len(rows) + 26, (CELL + 6) * (DRAWS + 1) + 6, 3), 255, np.uint8)
     _write(sheet, "as it is", 6)
     _write(sheet, f"policy '{policy['preset']}': {DRAWS} draws", CELL + 12)
-    for y, row in enumerate(rows.itertuples()):
-        found = pixels.read(row.sha256)
-        cells = [found, *(augmenter(found, {}, epoch, row.id)[0] for epoch in range(DRAWS))]
+    for y, (sha256, name) in enumerate(zip(rows["sha256"], rows["id"], strict=True)):
+        found = pixels.read(sha256)
+        cells = [found, *(augmenter(found, {}, epoch, name)[0] for epoch in range(DRAWS))]
         for x, cell in enumerate(cells):
             top, left = 26 + y * (CELL + 6), 6 + x * (CELL + 6)
             sheet[top : top + CELL, left : left + CELL] = _fit(cell)
@@ -46,4 +51,6 @@ def _fit(pixels: Array) -> Array:
 
 
 def _write(sheet: Array, text: str, left: int) -> None:
-    cv2.putText(sheet, text, (left, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (60, 60, 60), 1, cv2.LINE_AA)
+    cv2.putText(
+        sheet, text, (left, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (60, 60, 60), 1, cv2.LINE_AA
+    )

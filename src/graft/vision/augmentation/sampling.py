@@ -25,7 +25,9 @@ class Augmenter:
         self._policy, self._task, self._seed = policy, task, seed
         self._own = threading.local()
 
-    def __call__(self, pixels: Array, truth: Truth, epoch: int, sample_id: str) -> tuple[Array, Truth]:
+    def __call__(
+        self, pixels: Array, truth: Truth, epoch: int, sample_id: str
+    ) -> tuple[Array, Truth]:
         """Augment (H, W, C) uint8 pixels and their truth."""
         compose = getattr(self._own, "compose", None)
         if compose is None:

@@ -2,6 +2,7 @@
 
 import warnings
 from functools import cached_property
+from typing import Any, cast
 
 import timm
 import torch
@@ -45,7 +46,7 @@ class Backbone(nn.Module):
 
     def feature_maps(self, images: torch.Tensor) -> torch.Tensor:
         """(N, C, S, S) normalised images to the unpooled output of the last stage."""
-        maps: torch.Tensor = self.model.forward_features(images)
+        maps: torch.Tensor = cast(Any, self.model).forward_features(images)
         return maps
 
     @cached_property

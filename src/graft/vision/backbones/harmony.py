@@ -19,16 +19,35 @@ def check_case_harmony(
         HarmonyError: naming both sides, when channels, size, normalisation or classes differ.
     """
     contract, view = backbone_card["contract"], backbone_card["preprocessing"]
-    _equal("channels", "the weights' stem", contract["channels"], "decoded images", decoding.channels,
-           "set backbone.channels and ingestion.decoding.channels to the same number")
+    _equal(
+        "channels",
+        "the weights' stem",
+        contract["channels"],
+        "decoded images",
+        decoding.channels,
+        "set backbone.channels and ingestion.decoding.channels to the same number",
+    )
     for name in ("mean", "std"):
-        _equal(f"normalisation ({name})", "the weights", list(contract[name]), "the view",
-               list(view[name]), "run the augmentation pipeline again; the view comes from the weights")
-    _equal("size in px", "the view", view["size_px"], "the policy", policy["size_px"],
-           "run the augmentation pipeline again; the policy's size comes from the view")
+        _equal(
+            f"normalisation ({name})",
+            "the weights",
+            list(contract[name]),
+            "the view",
+            list(view[name]),
+            "run the augmentation pipeline again; the view comes from the weights",
+        )
+    _equal(
+        "size in px",
+        "the view",
+        view["size_px"],
+        "the policy",
+        policy["size_px"],
+        "run the augmentation pipeline again; the policy's size comes from the view",
+    )
     if len(class_table["names"]) < 2:
         raise HarmonyError(
-            "a head needs two classes or more", found=f"{class_table['names']} in the training data",
+            "a head needs two classes or more",
+            found=f"{class_table['names']} in the training data",
             mend="check ingestion.source and the class folders",
         )
     return [*_size_warnings(contract, view), *_store_warnings(view, decoding)]
@@ -36,7 +55,9 @@ def check_case_harmony(
 
 def _equal(what: str, left: str, a: object, right: str, b: object, mend: str) -> None:
     if a != b:
-        raise HarmonyError(f"{what} of {left} and of {right} differ", found=f"{a} and {b}", mend=mend)
+        raise HarmonyError(
+            f"{what} of {left} and of {right} differ", found=f"{a} and {b}", mend=mend
+        )
 
 
 def _size_warnings(contract: Mapping[str, Any], view: Mapping[str, Any]) -> list[str]:
@@ -44,8 +65,8 @@ def _size_warnings(contract: Mapping[str, Any], view: Mapping[str, Any]) -> list
     if 0.5 <= ratio <= 2:
         return []
     return [
-        f"images of {view['size_px']} px meet weights that were trained at {contract['size_px']} px: "
-        "features may be weaker than these weights allow"
+        f"images of {view['size_px']} px meet weights that were trained at {contract['size_px']} "
+        "px: features may be weaker than these weights allow"
     ]
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -32,7 +32,9 @@ def load_backbone(options: BackboneOptions, seed: int = 0) -> Backbone:
     torch.manual_seed(seed)
     model = new_architecture(architecture, options.channels)
     if options.weights == "none":
-        return Backbone(_contract(options, architecture, model, _Source("none", "", "none", "")), model)
+        return Backbone(
+            _contract(options, architecture, model, _Source("none", "", "none", "")), model
+        )
     source, state = _find(options, architecture)
     _fit(state, model, architecture, source.origin, options.channels)
     return Backbone(_contract(options, architecture, model, source), model)
@@ -102,7 +104,8 @@ def _from_package(options: BackboneOptions, architecture: str) -> tuple[_Source,
     source = _Source(
         package.origin,
         package.sha256,
-        options.licence or "Apache-2.0 (of the original TensorFlow weights; the package states none)",
+        options.licence
+        or "Apache-2.0 (of the original TensorFlow weights; the package states none)",
         options.pretrained_on or "ImageNet-1k",
     )
     return source, map_by_order(state, full, options.name)
@@ -111,7 +114,7 @@ def _from_package(options: BackboneOptions, architecture: str) -> tuple[_Source,
 def _from_hub(options: BackboneOptions, architecture: str) -> tuple[_Source, State]:
     from huggingface_hub import hf_hub_download
 
-    config = timm.get_pretrained_cfg(architecture)
+    config = _config(architecture)
     repository = config.hf_hub_id if config else None
     if not repository:
         raise WeightsError(f"timm's hub has no weights for {architecture}")
@@ -208,16 +211,24 @@ def _fit(
 
 
 def _first_conv(architecture: str) -> str:
-    config = timm.get_pretrained_cfg(architecture)
+    config = _config(architecture)
     first = config.first_conv if config else None
     return str(first[0] if isinstance(first, list | tuple) else first)
+
+
+def _config(architecture: str) -> Any:
+    """What timm knows of these weights."""
+    return timm.get_pretrained_cfg(architecture)
 
 
 def _contract(
     options: BackboneOptions, architecture: str, model: torch.nn.Module, source: _Source
 ) -> WeightsContract:
-    config = timm.get_pretrained_cfg(architecture)
-    mean, std = _per_channel(config.mean, options.channels), _per_channel(config.std, options.channels)
+    config = _config(architecture)
+    mean, std = (
+        _per_channel(config.mean, options.channels),
+        _per_channel(config.std, options.channels),
+    )
     crop = config.crop_pct or 0.875
     return WeightsContract(
         architecture=architecture,
@@ -229,9 +240,9 @@ def _contract(
         std=std,
         size_px=int(config.input_size[-1]),
         crop_share=float(crop),
-        interpolation=config.interpolation if config.interpolation in ("bicubic", "bilinear") else "bicubic",
+        interpolation="bilinear" if config.interpolation == "bilinear" else "bicubic",
         channels=options.channels,
-        features=int(getattr(model, "head_hidden_size", None) or model.num_features),
+        features=int(getattr(model, "head_hidden_size", None) or cast(Any, model).num_features),
         stages=tuple(dict.fromkeys(stages_by_unit(model).values())),
     )
 

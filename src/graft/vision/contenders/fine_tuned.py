@@ -85,7 +85,7 @@ def watch_overfitting(history: pd.DataFrame) -> list[str]:
     """Sentences that say where training and validation part."""
     if len(history) < 3 or history["val_loss"].isna().all():
         return []
-    best = int(history["val_loss"].idxmin())
+    best = int(np.nanargmin(history["val_loss"]))
     last, least = history["val_loss"].iloc[-1], history["val_loss"].iloc[best]
     falls = history["train_loss"].iloc[-1] < history["train_loss"].iloc[best]
     if falls and last > 1.1 * least and len(history) - 1 - best >= 2:

@@ -105,4 +105,3 @@ def lay_ground(
         policy=augmentation_policy,
         seed=seed,
     )
-

@@ -25,7 +25,7 @@ log = logging.getLogger("graft")
 
 
 def outputs_of(ground: Ground, model: TrainedModel, rows: pd.DataFrame) -> torch.Tensor:
-    """(N, ...) outputs of these rows; what this model has said of an image is not computed again."""
+    """(N, ...) outputs of these rows; what this model has said once is not computed again."""
     identity = [digest_state(dict(model.module.state_dict())), model.card.preprocessing.digest]
     folder = Path(ground.pixels.array_store.folder).parent / "outputs"
     store = ArrayStore(folder, digest_of([*identity, ground.pixels.options.digest])[:24])

@@ -16,12 +16,13 @@ from graft.vision.evaluation.report import ReportMaterial, render_report
 from graft.vision.evaluation.report.material import Picture
 from graft.vision.model import TrainedModel
 from graft.vision.preprocessing import view_of, with_channels
-from graft.vision.records import Array, digest_of
+from graft.vision.records import Array, digest_of, named_rows
 
 PICTURE_PX = 200
 
 
 def render_page(
+    case: str,
     ground: Ground,
     chosen: TrainedModel,
     test_predictions: pd.DataFrame,
@@ -33,7 +34,6 @@ def render_page(
     quality: Mapping[str, Any],
     policy_preview: bytes,
     options: EvaluationOptions,
-    case: str,
 ) -> str:
     """The report of one task of a case, as HTML."""
     rows = of_contender(contender_predictions, verdict["chosen"])
@@ -72,7 +72,7 @@ def _worst(ground: Ground, predictions: pd.DataFrame, count: int) -> list[Pictur
             _encode(ground.pixels.read(row.sha256)),
             f"{row.truth} taken for {row.prediction} ({row.score:.2f}): {row.path}",
         )
-        for row in wrong.nlargest(count, "score").itertuples()
+        for row in named_rows(wrong.nlargest(count, "score"))
     ]
 
 
@@ -85,7 +85,7 @@ def _attention(
     sure = predictions[right].nlargest(len(predictions), "score")
     places = np.linspace(0, max(0, len(sure) - 1), min(len(sure), count - len(wrong))).astype(int)
     pictures = []
-    for row in pd.concat([sure.iloc[places], wrong]).itertuples():
+    for row in named_rows(pd.concat([sure.iloc[places], wrong])):
         view = view_of(ground.pixels.read(row.sha256), model.card.preprocessing)
         name = str(row.prediction).split("|")[0]
         output = ground.classes.names.index(name) if name in ground.classes.names else 0
@@ -122,8 +122,10 @@ def _facts(
         "Weights": card.backbone.model_dump(exclude={"stages", "channel_order"}),
         "Stages proven frozen": card.facts.get("frozen", {}),
         "View": card.preprocessing.model_dump(),
-        "Data": {"sha256 of all images and truths": quality["data_sha256"],
-                 "sha256 of what was learned from": card.data_digest},
+        "Data": {
+            "sha256 of all images and truths": quality["data_sha256"],
+            "sha256 of what was learned from": card.data_digest,
+        },
         "Policy": {"preset": ground.policy["preset"], "sha256": digest_of(ground.policy)},
         "Probe": dict(probe_report),
         "Machine": card.facts.get("machine", {}),

@@ -34,7 +34,20 @@ __all__ = ["Decoded", "DecodingOptions", "decode"]
 GROUND = 128
 # Formats of photographs and scans. Others (EPS, PDF, game textures) need outside programs or odd
 # amounts of memory, and are refused unread.
-FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "MPO", "TGA", "AVIF")
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "BMP",
+    "DIB",
+    "GIF",
+    "TIFF",
+    "WEBP",
+    "PPM",
+    "JPEG2000",
+    "MPO",
+    "TGA",
+    "AVIF",
+)
 _CONVERTED = ("CMYK", "YCbCr", "LAB", "HSV")
 _TRANSPOSED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

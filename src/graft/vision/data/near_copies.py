@@ -74,7 +74,9 @@ def find_near_copies(
         if how and score > near.get((a, b), (0.0, ""))[0]:
             near[a, b] = score, how
     ids = images["id"]
-    found = [(ids[a], ids[b], "near", round(score, 4), how) for (a, b), (score, how) in near.items()]
+    found = [
+        (ids[a], ids[b], "near", round(score, 4), how) for (a, b), (score, how) in near.items()
+    ]
     return NearCopies(pd.DataFrame([*exact, *found], columns=PAIR_COLUMNS))
 
 
@@ -119,11 +121,15 @@ def _thumbnails(digests: list[str], pixels: PixelReader, cache: ArrayStore) -> A
 
 def thumbnail(pixels: Array) -> Array:
     """(SIDE, SIDE) uint8 grey thumbnail of the whole picture."""
-    grey = pixels[:, :, 0] if pixels.shape[2] == 1 else cv2.cvtColor(
-        np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_RGB2GRAY
+    grey = (
+        pixels[:, :, 0]
+        if pixels.shape[2] == 1
+        else cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_RGB2GRAY)
     )
     shrinks = min(grey.shape) > SIDE
-    return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return cv2.resize(
+        grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
 
 
 def _turned(thumb: Array, turn: int) -> Array:

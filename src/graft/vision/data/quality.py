@@ -23,9 +23,16 @@ def quality_report(
     """Counts, sizes, copies, leaks, conflicting truths and findings, as plain JSON values."""
     truth = dict(zip(manifest["id"], manifest["truth"], strict=True))
     near = near_copies[near_copies["kind"] == "near"]
-    conflicting = near_copies[
-        [truth[a] != truth[b] for a, b in zip(near_copies["id_a"], near_copies["id_b"], strict=True)]
-    ] if len(near_copies) else near_copies
+    conflicting = (
+        near_copies[
+            [
+                truth[a] != truth[b]
+                for a, b in zip(near_copies["id_a"], near_copies["id_b"], strict=True)
+            ]
+        ]
+        if len(near_copies)
+        else near_copies
+    )
     return {
         "images": len(manifest),
         "data_sha256": data_digest(manifest),
@@ -36,13 +43,19 @@ def quality_report(
         "groups": int(manifest["group"][manifest["group"] != ""].nunique()),
         "groups_with_several_classes": _mixed_groups(manifest),
         "size_px": {
-            side: {"least": int(manifest[side].min()), "median": float(manifest[side].median()),
-                   "greatest": int(manifest[side].max())}
+            side: {
+                "least": int(manifest[side].min()),
+                "median": float(manifest[side].median()),
+                "greatest": int(manifest[side].max()),
+            }
             for side in ("width", "height")
         },
         "channels": _counts(str(channels) for channels in manifest["channels"]),
         "notes": _counts(
-            note.split(" from ")[0] for notes in manifest["notes"] for note in notes.split("; ") if note
+            note.split(" from ")[0]
+            for notes in manifest["notes"]
+            for note in notes.split("; ")
+            if note
         ),
         "exact_copies": int((near_copies["kind"] == "exact").sum()),
         "near_copies": len(near),
@@ -73,4 +86,7 @@ def _counts(values: Any) -> dict[str, int]:
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return list(table.head(MOST_NAMED).to_dict("records"))
+    return [
+        dict(zip(table.columns, row, strict=True))
+        for row in table.head(MOST_NAMED).to_numpy(object)
+    ]

@@ -29,9 +29,7 @@ class Splitting:
     findings: list[str]
 
 
-def split_manifest(
-    manifest: pd.DataFrame, pairs: pd.DataFrame, options: SplitOptions
-) -> Splitting:
+def split_manifest(manifest: pd.DataFrame, pairs: pd.DataFrame, options: SplitOptions) -> Splitting:
     """Assign every image to train, val or test; a unit never stands on two sides.
 
     A given split is kept unless it leaks: test is sacred, so the other side's image is withheld
@@ -65,7 +63,9 @@ def split_manifest(
     findings += _check_classes(kept)
     leaks = pd.DataFrame(withheld, columns=LEAK_COLUMNS)
     if len(leaks):
-        findings.append(f"{len(leaks)} images of the given split leak and are withheld from training")
+        findings.append(
+            f"{len(leaks)} images of the given split leak and are withheld from training"
+        )
     return Splitting(kept[list(SPLIT_COLUMNS)], leaks, findings)
 
 
@@ -85,15 +85,15 @@ def units_of(rows: pd.DataFrame) -> list[str]:
     """For each row the name of what it must stay with: group and cluster, joined."""
     names = [f"cluster {name}" for name in rows["cluster"]]
     links = [
-        (f"cluster {row.cluster}", f"group {row.group}") for row in rows.itertuples() if row.group
+        (f"cluster {cluster}", f"group {group}")
+        for cluster, group in zip(rows["cluster"], rows["group"], strict=True)
+        if group
     ]
     joined = connect(sorted({*names, *(group for _, group in links)}), iter(links))
     return [joined[name] for name in names]
 
 
-def _given(
-    rows: pd.DataFrame, options: SplitOptions, findings: list[str]
-) -> list[str] | None:
+def _given(rows: pd.DataFrame, options: SplitOptions, findings: list[str]) -> list[str] | None:
     """The given split in our words, or None where there is none to keep."""
     given = list(rows["given_split"])
     present = {name for name in given if name}
@@ -120,16 +120,16 @@ def _keep_given(
     pairs: pd.DataFrame,
     options: SplitOptions,
 ) -> tuple[list[str], list[dict[str, str]]]:
-    """Withhold what stands on two sides: from train and val for test's sake, from train for val's."""
+    """Withhold what stands on two sides: for test's sake from train and val, then for val's."""
     sides: dict[str, set[str]] = {}
-    for unit, split in zip(units, given, strict=True):
-        sides.setdefault(unit, set()).add(split)
+    for unit, side in zip(units, given, strict=True):
+        sides.setdefault(unit, set()).add(side)
     stays = {
         unit: next(split for split in ("test", "val", "train") if split in found)
         for unit, found in sides.items()
     }
     split = [
-        name if stays[unit] == name else "" for unit, name in zip(units, given, strict=True)
+        str(name) if stays[unit] == name else "" for unit, name in zip(units, given, strict=True)
     ]
     lost = [i for i, name in enumerate(split) if not name]
     learning = sum(name != "test" for name in given)
@@ -137,7 +137,8 @@ def _keep_given(
         raise DataError(
             "the given split leaks too much to be kept",
             found=f"{len(lost)} of {learning} images to learn from stand with images that judge",
-            allowed=f"a share of {options.withheld_share_max:g} (ingestion.split.withheld_share_max)",
+            allowed=f"a share of {options.withheld_share_max:g} "
+            "(ingestion.split.withheld_share_max)",
             mend="set ingestion.split.keep_given to false for a new split, or raise the share",
         )
     return split, [_leak(rows, units, given, stays, pairs, i) for i in lost]
@@ -153,7 +154,9 @@ def _leak(
 ) -> dict[str, str]:
     """Name the image, the one it stands with on the other side, and why."""
     side = stays[units[i]]
-    others = {rows["id"][j] for j, unit in enumerate(units) if unit == units[i] and given[j] == side}
+    others = {
+        rows["id"][j] for j, unit in enumerate(units) if unit == units[i] and given[j] == side
+    }
     name = rows["id"][i]
     direct = pairs[
         ((pairs["id_a"] == name) & pairs["id_b"].isin(others))

@@ -16,7 +16,7 @@ ENOUGH_IMAGES = 10
 def fit_temperature(
     outputs: torch.Tensor, truths: Sequence[Truth], classes: ClassTable, task: Task
 ) -> float:
-    """The temperature by which outputs are divided so that the loss is least; 1.0 with few images."""
+    """The temperature that outputs are divided by for the least loss; 1.0 with few images."""
     if len(truths) < ENOUGH_IMAGES:
         return 1.0
 
@@ -28,7 +28,9 @@ def fit_temperature(
     return float(np.exp(found.x))
 
 
-def reliability_bins(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> list[dict[str, float]]:
+def reliability_bins(
+    confidence: np.ndarray, right: np.ndarray, bins: int = 10
+) -> list[dict[str, float]]:
     """Mean confidence, share right and count of each bin that holds images."""
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     return [

@@ -79,7 +79,9 @@ def paired_difference(
     """Difference ``name - other`` on the same resamples, its interval and two-sided p-value."""
     gaps = drawn[name] - drawn[other]
     finite = gaps[np.isfinite(gaps)]
-    found: dict[str, float | str] = dict(interval(values[name] - values[other], list(finite), options))
+    found: dict[str, float | str] = dict(
+        interval(values[name] - values[other], list(finite), options)
+    )
     # Share of resamples on the far side of no difference, counted twice, never exactly 0.
     below, above = float((finite <= 0).sum()), float((finite >= 0).sum())
     found["p_value"] = min(1.0, 2 * (min(below, above) + 1) / (len(finite) + 1))
@@ -151,7 +153,8 @@ def _does_fine_tuning_pay(
         return "no", f"Fine-tuning does not pay: it loses against the probe ({said})."
     return (
         "no",
-        f"Fine-tuning does not pay here: its gain over the probe cannot be told from nothing ({said}).",
+        "Fine-tuning does not pay here: its gain over the probe cannot be told from nothing "
+        f"({said}).",
     )
 
 

@@ -39,7 +39,9 @@ class FrozenFeatures:
         """(N, D) float32, one row per row of the table."""
         namespaces = set(rows["namespace"])
         stores = {name: ArrayStore(self.folder, name) for name in namespaces}
-        found = [stores[row.namespace].read(row.key) for row in rows.itertuples()]
+        found = [
+            stores[name].read(key) for name, key in zip(rows["namespace"], rows["key"], strict=True)
+        ]
         return np.stack(found) if found else np.zeros((0, 0), np.float32)
 
 

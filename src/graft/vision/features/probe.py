@@ -90,7 +90,10 @@ class _Fit:
         """Minimise mean loss + |W|^2 / (2 C N); the bias is not shrunk."""
         shape = (len(self._classes), self._features.shape[1])
         dtype = self._features.dtype
-        weight, bias = start or (torch.zeros(shape, dtype=dtype), torch.zeros(shape[0], dtype=dtype))
+        weight, bias = start or (
+            torch.zeros(shape, dtype=dtype),
+            torch.zeros(shape[0], dtype=dtype),
+        )
         weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
         penalty = 1 / (2 * strength * len(self._features))
         solver = torch.optim.LBFGS(

@@ -1,7 +1,6 @@
 """Whole, resumable checkpoints: one safetensors file, written all or nothing, never a pickle."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,17 @@ from safetensors.torch import save_file
 from graft.vision.errors import CheckpointError
 
 PARTS = ("model", "average", "best", "optimizer")
-FACTS = ("digest", "epoch", "epochs", "history", "best_epoch", "best_score", "done", "seconds", "steps")
+FACTS = (
+    "digest",
+    "epoch",
+    "epochs",
+    "history",
+    "best_epoch",
+    "best_score",
+    "done",
+    "seconds",
+    "steps",
+)
 
 
 @dataclass
@@ -37,7 +46,7 @@ class Checkpoint:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         save_file(flat, part, metadata={"facts": json.dumps(self.facts)})
-        os.replace(part, path)
+        part.replace(path)
 
 
 def load_checkpoint(path: Path, digest: str) -> Checkpoint | None:

@@ -83,10 +83,12 @@ class Training:
         self.loss_options, self.options, self.seed = loss_options, options, seed
         self.digest, self.checkpoint, self.after_epoch = digest, checkpoint, after_epoch
         self.fabric = _fabric(options)
-        self.model = model.to(self.fabric.device, memory_format=torch.channels_last)
+        self.model = model.to(self.fabric.device).to(memory_format=torch.channels_last)
         self.start = {name: t.detach().clone() for name, t in model.state_dict().items()}
         self.moving = moving_tensors(model, options)
-        self.names = {parameter: name for name, parameter in model.named_parameters()}
+        self.names: dict[torch.Tensor, str] = {
+            parameter: name for name, parameter in model.named_parameters()
+        }
         self.optimizer = torch.optim.AdamW(parameter_groups(model, options))
         self.average = MovingAverage(model, options.ema_decay) if options.ema_decay else None
         self.history: list[dict[str, float]] = []
@@ -127,9 +129,7 @@ class Training:
         generator = np.random.default_rng(sample_seed(self.seed, epoch, "mix"))
         stages = trainable_stages(self.model, self.options, epoch / self.epochs)
         set_trainable(self.model, self.options, stages)
-        set_training_mode(
-            self.model, stages, batch_norm_moves=self.options.batch_norm == "moves"
-        )
+        set_training_mode(self.model, stages, batch_norm_moves=self.options.batch_norm == "moves")
         losses, images = [], 0
         for number, batch in enumerate(self.batches.epoch(epoch)):
             losses.append(self._step(batch, epoch, number, generator))
@@ -212,8 +212,15 @@ class Training:
         left = (self.epochs - self.epoch) * self.seconds / self.epoch
         log.info(
             "    %s epoch %d/%d  loss %.3f  val loss %.3f  val %s %.3f  %.0f images/s  %.0f s left",
-            self.name, epoch + 1, self.epochs, loss, validated["loss"],
-            self.task.primary_metric, validated["score"], row["images_per_s"], left,
+            self.name,
+            epoch + 1,
+            self.epochs,
+            loss,
+            validated["loss"],
+            self.task.primary_metric,
+            validated["score"],
+            row["images_per_s"],
+            left,
         )
         self._save()
         if self.after_epoch:
@@ -248,7 +255,10 @@ class Training:
         affordable = int(self.options.budget_s / (step_s * len(self.batches) + validation_s))
         planned = max(1, min(self.options.epochs, affordable))
         log.info(
-            "    %s: %d of %d epochs fit into %.0f s", self.name, planned, self.options.epochs,
+            "    %s: %d of %d epochs fit into %.0f s",
+            self.name,
+            planned,
+            self.options.epochs,
             self.options.budget_s,
         )
         return planned

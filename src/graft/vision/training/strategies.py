@@ -16,7 +16,7 @@ TrainableStages = Callable[[tuple[str, ...], float], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Strategy:
-    """``stages`` says which learn when; ``only_norms`` keeps the backbone's weights where they are."""
+    """``stages`` says which learn when; with ``only_norms`` the backbone's other weights stay."""
 
     stages: TrainableStages
     decays: bool
@@ -47,7 +47,9 @@ STRATEGIES = {
 }
 
 
-def trainable_stages(model: GraftedModel, options: FineTuningOptions, done: float) -> tuple[str, ...]:
+def trainable_stages(
+    model: GraftedModel, options: FineTuningOptions, done: float
+) -> tuple[str, ...]:
     """The stages that learn when this share of training is done."""
     return STRATEGIES[options.strategy].stages(model.stages, done)
 
@@ -79,7 +81,9 @@ def parameter_groups(model: GraftedModel, options: FineTuningOptions) -> list[di
         if name not in moving:
             continue
         stage, shrinks = model.stage_of(name), parameter.dim() > 1
-        rate = options.learning_rate * (options.layer_decay ** depth[stage] if strategy.decays else 1)
+        rate = options.learning_rate * (
+            options.layer_decay ** depth[stage] if strategy.decays else 1
+        )
         group = groups.setdefault(
             (stage, shrinks),
             {
@@ -101,7 +105,8 @@ def _movable_parameters(model: GraftedModel, options: FineTuningOptions) -> set[
     norms = {
         f"{prefix}.{name}"
         for prefix, module in model.named_modules()
-        if isinstance(module, (*NORMALISING, nn.Identity)) or "norm" in type(module).__name__.lower()
+        if isinstance(module, (*NORMALISING, nn.Identity))
+        or "norm" in type(module).__name__.lower()
         for name, _ in module.named_parameters(recurse=False)
     }
     biases = {name for name in names if name.endswith(".bias")}

@@ -42,7 +42,10 @@ class Validation:
         device = next(model.parameters()).device
         with torch.inference_mode():
             outputs = torch.cat(
-                [model(batch.views.to(device)).float().cpu() for batch in self._kept or self._batches()]
+                [
+                    model(batch.views.to(device)).float().cpu()
+                    for batch in self._kept or self._batches()
+                ]
             )
         loss = self.task.loss(outputs, self.truths, self.classes, LossOptions())
         table = self.task.predict(outputs, self.classes, 1.0)
@@ -51,4 +54,6 @@ class Validation:
         return {"loss": float(loss), "score": scores[self.task.primary_metric]}
 
     def _batches(self):  # type: ignore[no-untyped-def]
-        return plain_batches(self.rows, self.truths, self.pixels, self.preprocessing, self.batch_size)
+        return plain_batches(
+            self.rows, self.truths, self.pixels, self.preprocessing, self.batch_size
+        )

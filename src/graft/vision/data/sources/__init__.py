@@ -1,4 +1,4 @@
-"""Readers: one module per layout, each turns a raw folder into rows of path, truth, split, group."""
+"""Readers, one module per layout: a raw folder in, rows of path, truth, split, group out."""
 
 from collections.abc import Callable
 from pathlib import Path

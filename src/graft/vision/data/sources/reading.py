@@ -10,8 +10,11 @@ from pathlib import Path
 from graft.vision.errors import OptionsError
 
 IMAGE_ENDINGS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .dib .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .jp2 .j2k "
-    ".tga .avif .mpo".split()
+    f".{ending}"
+    for ending in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff", "webp", "ppm"),
+        *("pgm", "pbm", "pnm", "jp2", "j2k", "tga", "avif", "mpo"),
+    )
 )
 SPLIT_NAMES = {
     "train": ("train", "training", "final_training", "trainset", "trn"),

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import pandas as pd
 
@@ -18,9 +19,29 @@ from graft.vision.data.sources.reading import (
 from graft.vision.errors import DataError, nearest
 
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
-PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img", "id")
-LABEL_NAMES = ("label", "labels", "class", "classes", "class_name", "category", "target", "truth",
-               "diagnosis", "tags")
+PATH_NAMES = (
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "image",
+    "image_path",
+    "img",
+    "id",
+)
+LABEL_NAMES = (
+    "label",
+    "labels",
+    "class",
+    "classes",
+    "class_name",
+    "category",
+    "target",
+    "truth",
+    "diagnosis",
+    "tags",
+)
 SPLIT_COLUMN_NAMES = ("split", "set", "subset", "fold", "partition")
 GROUP_NAMES = ("group", "patient", "patient_id", "subject", "track", "drive", "case_id", "video")
 
@@ -51,7 +72,9 @@ def find_tables(base: Path, names: tuple[str, ...]) -> list[Path]:
     found = sorted(path for path in base.iterdir() if path.suffix.lower() in TABLE_ENDINGS)
     if not found:
         raise DataError(
-            f"no table in {base}", allowed=", ".join(TABLE_ENDINGS), mend="name ingestion.source.table"
+            f"no table in {base}",
+            allowed=", ".join(TABLE_ENDINGS),
+            mend="name ingestion.source.table",
         )
     return found
 
@@ -66,14 +89,22 @@ def load_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
     if delimiter is None:
         delimiter = _delimiter_of(data[:65536].decode(encoding, "replace"))
     table = pd.read_csv(
-        path, sep=delimiter, dtype=str, keep_default_na=False, encoding=encoding,
-        skipinitialspace=True, on_bad_lines="error", index_col=False,
+        path,
+        sep=delimiter,
+        dtype=str,
+        keep_default_na=False,
+        encoding=encoding,
+        skipinitialspace=True,
+        on_bad_lines="error",
+        index_col=False,
     )
     table.columns = [str(name).strip() for name in table.columns]
     return table
 
 
-def choose_columns(table: pd.DataFrame, options: SourceOptions, path: Path) -> dict[str, str | None]:
+def choose_columns(
+    table: pd.DataFrame, options: SourceOptions, path: Path
+) -> dict[str, str | None]:
     """Which column is what: as the options say, else by the usual names."""
     names = list(table.columns)
     asked = {
@@ -115,7 +146,7 @@ def _read_rows(
     seen: dict[str, str],
 ) -> None:
     pattern = compile_group_pattern(options.group_pattern)
-    for number, cells in enumerate(table.to_dict("records"), start=2):
+    for number, cells in enumerate(_keyed_rows(table), start=2):
         row = f"{path.name}:{number}"
         name = str(cells[str(columns["path"])]).strip()
         labels = _labels(cells, columns["label"], options)
@@ -126,7 +157,11 @@ def _read_rows(
         relative = (images / _posix(name)).relative_to(root).as_posix()
         truth = classes_truth(labels)
         if relative in seen:
-            same = "again, with the same label" if seen[relative] == truth else "again, with another label"
+            same = (
+                "again, with the same label"
+                if seen[relative] == truth
+                else "again, with another label"
+            )
             reading.refuse(name, f"listed {same}", row)
             continue
         seen[relative] = truth
@@ -137,7 +172,11 @@ def _read_rows(
 
 def _labels(cells: dict[str, str], column: str | None, options: SourceOptions) -> list[str]:
     if options.label_columns:
-        return [n for n in options.label_columns if str(cells[n]).strip().lower() in ("1", "1.0", "true", "yes")]
+        return [
+            n
+            for n in options.label_columns
+            if str(cells[n]).strip().lower() in ("1", "1.0", "true", "yes")
+        ]
     text = str(cells[str(column)])
     parts = text.split(options.label_delimiter) if options.multi_label else [text]
     return [part.strip() for part in parts if part.strip()]
@@ -179,3 +218,7 @@ def _delimiter_of(text: str) -> str:
         if len(widths) == 1 and max(widths) > cells:
             best, cells = delimiter, max(widths)
     return best
+
+
+def _keyed_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy(object)]

@@ -13,11 +13,12 @@ _DONE = ".exported"
 
 def read_torchvision(root: Path, options: SourceOptions) -> SourceReading:
     """Read what `export_torchvision` wrote. Raises `DataError` when it has not run."""
-    if not (root / options.folder / _DONE).is_file():
+    target = root / options.folder
+    if not (target / _DONE).is_file():
         raise DataError(
-            f"{options.dataset or 'the public set'} has not been exported to {root / options.folder}",
-            mend="on a machine with a network, run: python -m graft.vision.data.sources.torchvision "
-            f"{options.dataset or 'NAME'} {root / options.folder}",
+            f"{options.dataset or 'the public set'} has not been exported to {target}",
+            mend="on a machine with a network, run: "
+            f"python -m graft.vision.data.sources.torchvision {options.dataset or 'NAME'} {target}",
         )
     return read_folders(root, options)
 

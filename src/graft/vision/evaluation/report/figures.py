@@ -45,7 +45,9 @@ def reliability(bins: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     for number, (name, found) in enumerate(bins.items()):
         points = [(b["confidence"], b["right"]) for b in found]
         lines.append((name, points, COLOURS[number % len(COLOURS)], 2.2, ""))
-    return _chart(lines, "confidence", "share right", x_range=(0.0, 1.0), y_range=(0.0, 1.0), dots=True)
+    return _chart(
+        lines, "confidence", "share right", x_range=(0.0, 1.0), y_range=(0.0, 1.0), dots=True
+    )
 
 
 def confusion(table: pd.DataFrame) -> str:
@@ -55,17 +57,21 @@ def confusion(table: pd.DataFrame) -> str:
     margin = min(170, 12 + 6 * max(len(str(name)) for name in table.index))
     size = cell * count
     parts = [_open(size + margin + 8, size + margin + 24)]
+    counts = table.to_numpy(int)
     for row, name in enumerate(table.index):
         y = margin + row * cell
-        total = max(1, int(table.iloc[row].sum()))
-        parts.append(_text(margin - 5, y + cell / 2 + 3.5, str(name), "end", 10 if cell > 11 else 8))
+        total = max(1, int(counts[row].sum()))
+        parts.append(
+            _text(margin - 5, y + cell / 2 + 3.5, str(name), "end", 10 if cell > 11 else 8)
+        )
         x = margin + row * cell + cell / 2
         parts.append(
-            f'<text x="{x + 3:.1f}" y="{margin - 6}" font-size="{10 if cell > 11 else 8}" fill="{INK}" '
-            f'transform="rotate(-60 {x + 3:.1f} {margin - 6})">{escape(str(name))}</text>'
+            f'<text x="{x + 3:.1f}" y="{margin - 6}" font-size="{10 if cell > 11 else 8}" '
+            f'fill="{INK}" transform="rotate(-60 {x + 3:.1f} {margin - 6})">'
+            f"{escape(str(name))}</text>"
         )
         for column, other in enumerate(table.columns):
-            value = int(table.iloc[row, column])
+            value = int(counts[row, column])
             share = value / total
             colour = _shade(share, right=row == column) if value else "#f7f9fa"
             left = margin + column * cell
@@ -75,8 +81,19 @@ def confusion(table: pd.DataFrame) -> str:
             )
             if value and cell >= 17:
                 ink = "#fff" if share > 0.5 else INK
-                parts.append(_text(left + cell / 2, y + cell / 2 + 3.5, str(value), "middle", 10, ink))
-    parts.append(_text(margin + size / 2, size + margin + 18, "predicted (columns), truth (rows)", "middle", 11, SOFT))
+                parts.append(
+                    _text(left + cell / 2, y + cell / 2 + 3.5, str(value), "middle", 10, ink)
+                )
+    parts.append(
+        _text(
+            margin + size / 2,
+            size + margin + 18,
+            "predicted (columns), truth (rows)",
+            "middle",
+            11,
+            SOFT,
+        )
+    )
     return "".join(parts) + "</svg>"
 
 
@@ -105,8 +122,8 @@ def interval_bars(rows: Sequence[Mapping[str, object]], best: str, chosen: str) 
         low, value, high = (float(str(row[end])) for end in ("low", "value", "high"))
         parts.append(_text(120, y + 4, str(row["name"]), "end", 13))
         parts.append(
-            f'<line x1="{place(low):.1f}" x2="{place(high):.1f}" y1="{y}" y2="{y}" stroke="{colour}" '
-            f'stroke-width="7" stroke-linecap="round" opacity=".35"/>'
+            f'<line x1="{place(low):.1f}" x2="{place(high):.1f}" y1="{y}" y2="{y}" '
+            f'stroke="{colour}" stroke-width="7" stroke-linecap="round" opacity=".35"/>'
             f'<circle cx="{place(value):.1f}" cy="{y}" r="6" fill="{colour}"/>'
         )
         parts.append(_text(width - 58, y + 4, f"{value:.3f}", "start", 13))
@@ -143,20 +160,25 @@ def _chart(
     for tick in range(5):
         value = y_low + (y_high - y_low) * tick / 4
         _, y = place(x_low, value)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GRID}"/>')
+        parts.append(
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GRID}"/>'
+        )
         parts.append(_text(LEFT - 6, y + 4, f"{value:.2g}", "end", 11, SOFT))
         at = x_low + (x_high - x_low) * tick / 4
         shown = f"{at:.2g}" if x_range else f"{at:.0f}"
         parts.append(_text(place(at, y_low)[0], HEIGHT - BOTTOM + 16, shown, "middle", 11, SOFT))
-    for label, found, colour, width, dash in lines:
+    for _, found, colour, width, dash in lines:
         placed = [place(*point) for point in found]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
         parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{dashed}/>'
+            f'<polyline points="{path}" fill="none" stroke="{colour}" '
+            f'stroke-width="{width}"{dashed}/>'
         )
         if dots or len(placed) == 1:
-            parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.2" fill="{colour}"/>' for x, y in placed]
+            parts += [
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.2" fill="{colour}"/>' for x, y in placed
+            ]
     parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 6, x_label, "middle", 11, SOFT))
     parts.append(
         f'<text x="12" y="{HEIGHT / 2}" font-size="11" fill="{SOFT}" text-anchor="middle" '
@@ -165,7 +187,10 @@ def _chart(
     for number, (label, _, colour, width, dash) in enumerate(lines):
         x, y = LEFT + (number % 2) * 186, HEIGHT + 10 + 18 * (number // 2)
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        parts.append(f'<line x1="{x}" x2="{x + 20}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="{width}"{dashed}/>')
+        parts.append(
+            f'<line x1="{x}" x2="{x + 20}" y1="{y}" y2="{y}" stroke="{colour}" '
+            f'stroke-width="{width}"{dashed}/>'
+        )
         parts.append(_text(x + 26, y + 4, label, "start", 11))
     return "".join(parts) + "</svg>"
 
@@ -177,9 +202,7 @@ def _open(width: float, height: float) -> str:
     )
 
 
-def _text(
-    x: float, y: float, text: str, anchor: str, size: int = 12, colour: str = INK
-) -> str:
+def _text(x: float, y: float, text: str, anchor: str, size: int = 12, colour: str = INK) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" '
         f'text-anchor="{anchor}">{escape(text)}</text>'

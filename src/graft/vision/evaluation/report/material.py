@@ -25,7 +25,8 @@ class ReportMaterial:
         per_class: class, images, scores; NaN where undefined.
         confusion: counts, truth in rows and prediction in columns.
         histories: model -> epoch, train_loss, val_loss, val_<primary>, ...
-        reliability: ``before`` and ``after`` temperature scaling: bins of confidence and share right.
+        reliability: ``before`` and ``after`` temperature scaling: bins of confidence and share
+            right.
         facts: section -> what -> value, for the tables at the end.
     """
 

@@ -19,7 +19,7 @@ class _FromViews(torch.nn.Module):
 
 
 class OpenVinoEngine:
-    """One request per core, each on a part of the batch, so that cores never wait for each other."""
+    """One request per core, each on a part of the batch: no core waits for another."""
 
     def __init__(self, model: GraftedModel, size_px: int, batch_size: int) -> None:
         import openvino as ov
@@ -42,7 +42,9 @@ class OpenVinoEngine:
         for start in range(0, len(views), size):
             part = views[start : start + size]
             if len(part) < size:
-                part = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), np.uint8)])
+                part = np.concatenate(
+                    [part, np.zeros((size - len(part), *part.shape[1:]), np.uint8)]
+                )
             self._queue.start_async({0: np.ascontiguousarray(part)}, userdata=start)
         self._queue.wait_all()
         parts = [self._results.pop(start) for start in sorted(self._results)]

@@ -26,7 +26,7 @@ class TorchEngine:
 
 
 class CompiledEngine(TorchEngine):
-    """torch.compile; needs a C++ compiler and a minute to start, so it is never chosen by itself."""
+    """torch.compile; needs a C++ compiler and a minute to start, so never chosen by itself."""
 
     def __init__(self, model: GraftedModel, size_px: int, batch_size: int) -> None:
         super().__init__(model, size_px, batch_size)

@@ -35,7 +35,7 @@ class ClassificationMetrics:
         weights = np.ones(len(self._right))
         if rows is not None:
             weights = np.bincount(rows, minlength=len(self._right)).astype(float)
-        support, precision, recall, f1 = self._by_class(weights)
+        support, _, recall, f1 = self._by_class(weights)
         present = support > 0
         return {
             "accuracy": _mean(self._right, weights),
