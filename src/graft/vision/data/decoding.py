@@ -31,9 +31,12 @@ from graft.vision.records import Array
 
 __all__ = ["Decoded", "DecodingOptions", "decode"]
 
+# Once, not around each decode: `catch_warnings` in threads leaves the filters of others changed.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 GROUND = 128
 # Formats of photographs and scans. Others (EPS, PDF, game textures) need outside programs or odd
-# amounts of memory, and are refused unread.
+# amounts of memory, and are refused unread. MPO opens as JPEG; named here, Pillow knows no opener.
 FORMATS = (
     "JPEG",
     "PNG",
@@ -44,7 +47,6 @@ FORMATS = (
     "WEBP",
     "PPM",
     "JPEG2000",
-    "MPO",
     "TGA",
     "AVIF",
 )
@@ -80,9 +82,7 @@ def decode(data: bytes, options: DecodingOptions) -> Decoded:
     if not data:
         raise UnusableImageError("the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _decode(data, options)
+        return _decode(data, options)
     except UnusableImageError:
         raise
     except UnidentifiedImageError as error:
@@ -100,12 +100,17 @@ def _decode(data: bytes, options: DecodingOptions) -> Decoded:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         _refuse_what_is_too_large(image, options)
         _refuse_frames(image, options, notes)
-        orientation = _orientation(image, notes)
         ImageFile.LOAD_TRUNCATED_IMAGES = False
+        wide = _is_wide_colour(image)  # asked first: a loaded image has forgotten it
+        # Before EXIF is read: a PNG loads itself for it, and its damage would pass for bad EXIF; a
+        # TIFF turns itself while it loads, and would be turned twice.
         image.load()
+        orientation = _orientation(image, notes)
         bands = _channels_of(image)
         _refuse_what_is_too_large(image, options)
-        pixels = _to_uint8(image, options, notes)
+        pixels = (
+            _wide_colour(data, image, options, notes) if wide else _to_uint8(image, options, notes)
+        )
     if orientation in _TRANSPOSED:
         pixels = _upright(pixels, orientation)
         notes.append(f"exif orientation {orientation}")
@@ -156,7 +161,7 @@ def _channels_of(image: Image.Image) -> int:
 def _to_uint8(image: Image.Image, options: DecodingOptions, notes: list[str]) -> Array:
     if image.mode in ("1", "L"):
         if "transparency" in image.info:
-            return _on_ground(image.convert("RGBA"), options, notes)
+            return _on_ground(np.asarray(image.convert("RGBA")), options, notes)
         return np.asarray(image.convert("L"))[:, :, None]
     if image.mode == "RGB" and "transparency" not in image.info:
         return np.asarray(image)
@@ -165,11 +170,10 @@ def _to_uint8(image: Image.Image, options: DecodingOptions, notes: list[str]) ->
         return np.asarray(image.convert("RGB"))
     if image.mode.startswith(("I", "F")):
         return _scaled(image, options, notes)
-    return _on_ground(image.convert("RGBA"), options, notes)
+    return _on_ground(np.asarray(image.convert("RGBA")), options, notes)
 
 
-def _on_ground(image: Image.Image, options: DecodingOptions, notes: list[str]) -> Array:
-    pixels = np.asarray(image)
+def _on_ground(pixels: Array, options: DecodingOptions, notes: list[str]) -> Array:
     alpha = pixels[:, :, 3:]
     if options.channels == 4:
         return pixels
@@ -181,17 +185,53 @@ def _on_ground(image: Image.Image, options: DecodingOptions, notes: list[str]) -
     return (mixed // 255).astype(np.uint8)
 
 
+def _is_wide_colour(image: Image.Image) -> bool:
+    """Whether the file holds 16 bits per colour channel, of which Pillow keeps the upper 8 only."""
+    if image.mode not in ("RGB", "RGBA", "LA"):
+        return False
+    for tile in image.tile:
+        form, *more = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        if ";16" in str(form) or (tile.codec_name == "ppm" and more and more[0] > 255):
+            return True
+    return False
+
+
+def _wide_colour(
+    data: bytes, image: Image.Image, options: DecodingOptions, notes: list[str]
+) -> Array:
+    """Read the 16 bits with OpenCV: cut to the upper 8, a 12-bit picture would be nearly black."""
+    if options.wide == "refuse":
+        raise UnusableImageError(f"more than 8 bits per channel (mode {image.mode})")
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if (
+        values is None
+        or values.dtype != np.uint16
+        or values.shape not in ((image.height, image.width, 3), (image.height, image.width, 4))
+    ):
+        raise UnusableImageError("more than 8 bits per channel, in a form that cannot be scaled")
+    pixels = _stretched(values[:, :, 2::-1], f"{image.mode};16", notes)
+    if values.shape[2] == 3:
+        return pixels
+    alpha = (values[:, :, 3:] // 257).astype(np.uint8)
+    return _on_ground(np.concatenate([pixels, alpha], axis=2), options, notes)
+
+
 def _scaled(image: Image.Image, options: DecodingOptions, notes: list[str]) -> Array:
     if options.wide == "refuse":
         raise UnusableImageError(f"more than 8 bits per channel (mode {image.mode})")
-    values = np.asarray(image).astype(np.float64)
+    return _stretched(np.asarray(image), image.mode, notes)[:, :, None]
+
+
+def _stretched(wide: Array, mode: str, notes: list[str]) -> Array:
+    """From the image's own least and greatest value to 0..255."""
+    values = wide.astype(np.float64)
     if not np.isfinite(values).all():
         raise UnusableImageError("holds values that are not finite")
     low, high = float(values.min()), float(values.max())
     if low == high:
         raise UnusableImageError(f"is constant ({low:g} everywhere), so its scale is unknown")
-    notes.append(f"{image.mode} scaled from {low:g}..{high:g}")
-    return np.round((values - low) * (255 / (high - low))).astype(np.uint8)[:, :, None]
+    notes.append(f"{mode} scaled from {low:g}..{high:g}")
+    return np.round((values - low) * (255 / (high - low))).astype(np.uint8)
 
 
 def _upright(pixels: Array, orientation: int) -> Array:

@@ -6,7 +6,9 @@ signs), so a candidate is aligned by a search over scale and offset and must the
 whole and in its fine detail; images of few pixels have little detail and must agree more closely.
 """
 
+import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +19,18 @@ from tqdm import tqdm
 
 from graft.vision.data.options import NearCopyOptions
 from graft.vision.data.pixels import PixelReader
-from graft.vision.records import Array
+from graft.vision.records import Array, digest_of
 from graft.vision.store import ArrayStore
 
-RULE = "near-copies-2"
+RULE = "near-copies-3"
 SIDE = 64
 """Side of the grey thumbnail that confirms, in px."""
 SKETCH_SIDE = 10
 """Side of the normalised picture that proposes candidates."""
+NOISE = 3.0
+"""Grey levels of detail that may be noise."""
+HALVING_LOSS = 0.03
+"""What a correlation may lose on thumbnails of half the size, where most candidates fall out."""
 PAIR_COLUMNS = ["id_a", "id_b", "kind", "score", "how"]
 _SCALES = (1.0, 0.985, 0.97, 0.955, 0.94, 0.92, 0.90, 0.88)
 # Whole picture, its centre and its four corners, as left, top and side in shares of SIDE.
@@ -55,29 +61,43 @@ def find_near_copies(
 ) -> NearCopies:
     """Find the pairs of images that show the same picture.
 
-    Thumbnails are computed for new content only. Candidates come from matrix products, so time
-    grows with the square of the images by a tiny factor.
+    Thumbnails are computed for new content only, and the answer to an unchanged question is kept.
+    Candidates come from matrix products, so time grows with the square of the images by a tiny
+    factor.
     """
-    exact = list(_exact_pairs(manifest))
-    if not options.enabled:
-        return NearCopies(pd.DataFrame(exact, columns=PAIR_COLUMNS))
+    asked = manifest[["id", "sha256", "width", "height", "group"]]
+    question = digest_of([options.model_dump(), asked.astype(str).to_numpy().tolist()])
+    if cache.missing([question]):
+        pairs = list(_exact_pairs(manifest))
+        if options.enabled:
+            pairs += _near_pairs(manifest, pixels, cache, options)
+        with cache.writer() as writer:
+            writer.add(question, np.frombuffer(json.dumps(pairs).encode(), np.uint8))
+    answer = json.loads(cache.read(question).tobytes())
+    return NearCopies(pd.DataFrame(answer, columns=PAIR_COLUMNS))
+
+
+def _near_pairs(
+    manifest: pd.DataFrame, pixels: PixelReader, cache: ArrayStore, options: NearCopyOptions
+) -> list[tuple[str, str, str, float, str]]:
     images = manifest.drop_duplicates("sha256").reset_index(drop=True)
     thumbs = _thumbnails(list(images["sha256"]), pixels, cache)
     sides = images[["width", "height"]].min(axis=1).to_numpy()
-    near: dict[tuple[int, int], tuple[float, str]] = {}
-    groups = images["group"].to_numpy()
-    for a, b, turn in _candidates(thumbs, options):
-        if groups[a] and groups[a] == groups[b]:
-            continue  # they stay together anyway
+    candidates = _candidates(thumbs, images["group"].to_numpy(), options)
+
+    def confirm(candidate: tuple[int, int, int]) -> tuple[float, str]:
+        a, b, turn = candidate
         small = min(sides[a], sides[b]) < SIDE
-        score, how = _confirm(thumbs[a], thumbs[b], turn, options, small=small)
-        if how and score > near.get((a, b), (0.0, ""))[0]:
-            near[a, b] = score, how
+        return _confirm(thumbs[a], thumbs[b], turn, options, small=small)
+
+    near: dict[tuple[int, int], tuple[float, str]] = {}
+    # OpenCV lets go of the interpreter, so threads share the work.
+    with ThreadPoolExecutor() as pool:
+        for (a, b, _), (score, how) in zip(candidates, pool.map(confirm, candidates), strict=True):
+            if how and score > near.get((a, b), (0.0, ""))[0]:
+                near[a, b] = score, how
     ids = images["id"]
-    found = [
-        (ids[a], ids[b], "near", round(score, 4), how) for (a, b), (score, how) in near.items()
-    ]
-    return NearCopies(pd.DataFrame([*exact, *found], columns=PAIR_COLUMNS))
+    return [(ids[a], ids[b], "near", round(score, 4), how) for (a, b), (score, how) in near.items()]
 
 
 def clusters_of(manifest: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, str]:
@@ -161,12 +181,18 @@ def _sketches(thumbs: Array, window: tuple[float, float, float]) -> Array:
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
 
 
-def _candidates(thumbs: Array, options: NearCopyOptions) -> list[tuple[int, int, int]]:
-    """(a, b, turn): b, turned, may lie in a or the other way round; the nearest few of each."""
+def _candidates(
+    thumbs: Array, groups: Array, options: NearCopyOptions
+) -> list[tuple[int, int, int]]:
+    """(a, b, turn): b, turned, may lie in a or the other way round; the nearest few of each.
+
+    Images of one group are no candidates: they stay together anyway.
+    """
     count = min(options.neighbours, len(thumbs) - 1)
     if count < 1:
         return []
     plain = _sketches(thumbs, _WINDOWS[0])
+    numbers = _group_numbers(groups)
     found: set[tuple[int, int, int]] = set()
     for turn in range(len(ORIENTATIONS)):
         turned = _turned(thumbs, turn)
@@ -174,14 +200,26 @@ def _candidates(thumbs: Array, options: NearCopyOptions) -> list[tuple[int, int,
             sketches = _sketches(turned, window)
             for start in range(0, len(plain), 1024):
                 block = plain[start : start + 1024] @ sketches.T
-                rows = np.arange(len(block))
-                block[rows, rows + start] = -1
-                nearest = np.argpartition(-block, count - 1, axis=1)[:, :count]
-                near = np.take_along_axis(block, nearest, axis=1) >= options.candidate_correlation
-                for row, place in zip(*np.nonzero(near), strict=True):
-                    a, b = int(row) + start, int(nearest[row, place])
+                rows, columns = np.nonzero(block >= options.candidate_correlation)
+                apart = numbers[rows + start] != numbers[columns]
+                rows, columns = rows[apart], columns[apart]
+                for place in _best_of_each(rows, block[rows, columns], count):
+                    a, b = int(rows[place]) + start, int(columns[place])
                     found.add((a, b, turn) if a < b else (b, a, _inverse(turn)))
     return sorted(found)
+
+
+def _group_numbers(groups: Array) -> Array:
+    """A number per group; an image without one is a group of its own."""
+    alone = np.array([f"\0{i}" for i in range(len(groups))], object)
+    return pd.factorize(np.where(groups == "", alone, groups))[0]
+
+
+def _best_of_each(rows: Array, scores: Array, count: int) -> Array:
+    """Places of the ``count`` greatest scores of each row."""
+    order = np.lexsort((-scores, rows))
+    starts = np.searchsorted(rows[order], rows[order])
+    return order[np.arange(len(order)) - starts < count]
 
 
 def _inverse(turn: int) -> int:
@@ -199,36 +237,53 @@ def _confirm(
         return (1.0, "flat, same pixels") if same else (0.0, "")
     # Half of what is still missing to 1: few pixels must agree twice as closely.
     strict = 0.5 if small else 1.0
-    whole, detail, crop = _align(a, turned)
-    if 1 - whole > strict * (1 - options.correlation):
+    missing = strict * (1 - options.correlation)
+    if 1 - _align(_halved(a), _halved(turned)).correlation > missing + HALVING_LOSS:
         return 0.0, ""
+    found = _align(a, turned)
+    if 1 - found.correlation > missing:
+        return 0.0, ""
+    detail = _correlation(_local_detail(found.outer), _local_detail(found.inner))
     if 1 - detail > strict * (1 - options.detail):
         return 0.0, ""
-    return whole, " ".join(filter(None, [ORIENTATIONS[turn], crop])) or "same picture"
+    crop = "" if found.scale == 1 else f"crop {found.scale:.2f}"
+    return found.correlation, " ".join(filter(None, [ORIENTATIONS[turn], crop])) or "same picture"
 
 
-def _align(a: Array, b: Array) -> tuple[float, float, str]:
-    """Search scale and offset at which one thumbnail lies inside the other.
+@dataclass
+class _Alignment:
+    """How one thumbnail lies inside the other, and the two parts that show the same."""
 
-    Returns the correlation of the aligned pictures, of their fine detail, and how they lie.
-    """
-    best = (0.0, 0.0, "")
+    correlation: float
+    scale: float
+    outer: Array
+    inner: Array
+
+
+def _align(a: Array, b: Array) -> _Alignment:
+    """Search the scale and offset at which one thumbnail lies inside the other."""
+    best = _Alignment(-1.0, 1.0, a, b)
     for scale in _SCALES:
-        size = round(SIDE * scale)
-        for inner, outer in ((a, b), (b, a)) if scale < 1 else ((a, b),):
+        size = round(len(a) * scale)
+        for inner, outer in ((a, b), (b, a)) if size < len(a) else ((a, b),):
             part = cv2.resize(inner, (size, size), interpolation=cv2.INTER_AREA)
             scores = cv2.matchTemplate(outer, part, cv2.TM_CCOEFF_NORMED)
-            _, whole, _, (left, top) = cv2.minMaxLoc(scores)
-            if whole > best[0]:
+            _, correlation, _, (left, top) = cv2.minMaxLoc(scores)
+            if correlation > best.correlation:
                 window = outer[top : top + size, left : left + size]
-                detail = _correlation(_high_pass(window), _high_pass(part))
-                best = (whole, detail, "" if scale == 1 else f"crop {scale:.2f}")
+                best = _Alignment(correlation, scale, window, part)
     return best
 
 
-def _high_pass(thumb: Array) -> Array:
+def _halved(thumb: Array) -> Array:
+    return cv2.resize(thumb, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA)
+
+
+def _local_detail(thumb: Array) -> Array:
+    """Fine detail in units of its local strength, so that a silhouette does not drown digits."""
     wide = thumb.astype(np.float32)
-    return cv2.GaussianBlur(wide, (0, 0), 1.0) - cv2.GaussianBlur(wide, (0, 0), 4.0)
+    detail = cv2.GaussianBlur(wide, (0, 0), 1.0) - cv2.GaussianBlur(wide, (0, 0), 4.0)
+    return detail / (np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 5.0)) + NOISE)
 
 
 def _correlation(a: Array, b: Array) -> float:

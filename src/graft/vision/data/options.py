@@ -7,7 +7,7 @@ from pydantic import Field
 from graft.vision.options import Options
 from graft.vision.records import digest_of
 
-DECODING_RULE = 1
+DECODING_RULE = 2
 """Raised whenever `decode` gives other pixels for the same file."""
 
 
@@ -67,8 +67,9 @@ class NearCopyOptions(Options):
     """Candidates per image, orientation and window: the nearest only."""
     correlation: float = Field(default=0.95, gt=0, le=1)
     """Correlation of the aligned thumbnails from which a candidate is a near copy."""
-    detail: float = Field(default=0.85, gt=0, le=1)
-    """Correlation of their fine detail (high-pass), which tells twins from look-alikes."""
+    detail: float = Field(default=0.9, gt=0, le=1)
+    """Correlation of their fine detail, in units of its local strength: tells twins from
+    look-alikes."""
     texture: float = Field(default=4.0, ge=0)
     """Grey levels of deviation below which an image is flat: then only equal pixels count."""
 

@@ -17,6 +17,7 @@ from graft.vision.records import Array, Truth
 from graft.vision.task import ClassTable, LossOptions, Task
 
 PLAIN = LossOptions()
+FOLD_ITERATIONS = 60
 
 
 @dataclass
@@ -52,13 +53,13 @@ def fit_probe(
         raise TrainingError("the probe needs a linear head", found=type(head).__name__)
     if len(features) < 2:
         raise TrainingError("the probe needs two training images or more", found=len(features))
-    scaled, centre, spread = _standardise(features)
+    scaled, centre, scale = _scale(features)
     losses = _cross_validate(task, classes, scaled, truths, units, options, seed)
     strength = min(losses, key=lambda s: (round(float(np.mean(losses[s])), 6), s))
     fit = _Fit(task, classes, scaled, truths, torch.float64)
     weight, bias = fit.solve(strength, None, options.max_iterations)
-    # The standardisation is folded into the head, so that head(features) is exact.
-    weight = weight / torch.from_numpy(spread)
+    # The scaling is folded into the head, so that head(features) is exact.
+    weight = weight / scale
     bias = bias - weight @ torch.from_numpy(centre)
     with torch.no_grad():
         head.weight.copy_(weight)
@@ -68,7 +69,7 @@ def fit_probe(
 
 
 class _Fit:
-    """Full-batch L-BFGS on standardised features; strengths mean what they mean in scikit-learn."""
+    """Full-batch L-BFGS on scaled features; strengths mean what they mean in scikit-learn."""
 
     def __init__(
         self,
@@ -126,19 +127,49 @@ def _cross_validate(
     options: ProbingOptions,
     seed: int,
 ) -> dict[float, list[float]]:
-    """Held-out loss of each strength on each fold; weaker shrinkage starts where stronger ended."""
-    losses: dict[float, list[float]] = {strength: [] for strength in sorted(options.strengths)}
-    if len(losses) == 1:
-        return losses
-    for train, held in _folds(truths, units, options.folds, seed):
-        fit = _Fit(task, classes, features[train], [truths[i] for i in train], torch.float32)
-        start = None
-        for strength in losses:
-            start = fit.solve(strength, start, 60)
-            outputs = torch.from_numpy(features[held]).float() @ start[0].T + start[1]
-            loss = task.loss(outputs, [truths[i] for i in held], classes, PLAIN)
-            losses[strength].append(float(loss))
+    """Held-out loss of each strength on each fold; weaker shrinkage starts where stronger ended.
+
+    The loss over the strengths has one valley, so that nothing is tried beyond its far side.
+    """
+    strengths = sorted(options.strengths)
+    if len(strengths) == 1:
+        return {strengths[0]: []}
+    folds = [
+        _Fold(task, classes, features, truths, train, held)
+        for train, held in _folds(truths, units, options.folds, seed)
+    ]
+    losses: dict[float, list[float]] = {}
+    for strength in strengths:
+        losses[strength] = [fold.loss(strength) for fold in folds]
+        means = [float(np.mean(found)) for found in losses.values() if found]
+        if len(means) > 2 and means[-1] > means[-2] > means[-3]:
+            break
     return losses
+
+
+class _Fold:
+    """One fold of the cross-validation, which goes on from strength to strength."""
+
+    def __init__(
+        self,
+        task: Task,
+        classes: ClassTable,
+        features: Array,
+        truths: Sequence[Truth],
+        train: Array,
+        held: Array,
+    ) -> None:
+        self._task, self._classes = task, classes
+        self._fit = _Fit(task, classes, features[train], [truths[i] for i in train], torch.float32)
+        self._features = torch.from_numpy(features[held]).float()
+        self._truths = [truths[i] for i in held]
+        self._state: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def loss(self, strength: float) -> float:
+        """On what was held out."""
+        self._state = weight, bias = self._fit.solve(strength, self._state, FOLD_ITERATIONS)
+        outputs = self._features @ weight.T + bias
+        return float(self._task.loss(outputs, self._truths, self._classes, PLAIN))
 
 
 def _folds(
@@ -158,11 +189,16 @@ def _folds(
     return list(splitter.split(strata, strata, np.array(units)))
 
 
-def _standardise(features: Array) -> tuple[Array, Array, Array]:
-    wide = features.astype(np.float64)
-    centre, spread = wide.mean(axis=0), wide.std(axis=0)
-    spread[spread < 1e-6] = 1.0
-    return (wide - centre) / spread, centre, spread
+def _scale(features: Array) -> tuple[Array, Array, float]:
+    """Centred features, divided by one number for all.
+
+    Not each by its own spread: how much a feature varies is part of what pre-training learned.
+    """
+    centred = features.astype(np.float64)
+    centre = centred.mean(axis=0)
+    centred -= centre
+    scale = float(np.sqrt(np.square(centred).mean())) or 1.0
+    return centred / scale, centre, scale
 
 
 def neighbours_score(

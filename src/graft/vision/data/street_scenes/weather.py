@@ -1,0 +1,134 @@
+"""From a painted canvas to a photograph: light, wet roads, fog, rain, lens and sensor."""
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from graft.vision.data.street_scenes.canvas import MASK_CLASSES
+from graft.vision.data.street_scenes.conditions import Conditions
+from graft.vision.data.street_scenes.noise import fine_noise, smooth_noise
+from graft.vision.data.street_scenes.stage import Stage
+from graft.vision.records import Array
+
+
+def develop(stage: Stage) -> Array:
+    """The frame (H, W, 3) uint8 in RGB, as the camera of this drive would have stored it."""
+    rng, conditions = stage.rng, stage.conditions
+    grain = 1 + 0.045 * fine_noise(rng, stage.canvas.classes.shape, 1)
+    photo = stage.canvas.colour * (grain * _light(stage)).astype(np.float32)
+    photo += _glow(stage.canvas.light, conditions)
+    if conditions.rain:
+        _reflect(photo, stage)
+    _veil(photo, stage)
+    if conditions.rain:
+        _rain(photo, rng, conditions)
+    photo = _lens(photo, rng, conditions)
+    return _sensor(photo, rng, conditions)
+
+
+def _light(stage: Stage) -> Array:
+    """What falls on each pixel, (H, W, 3): the sky's light, shadows, and the own head lamps."""
+    canvas, conditions = stage.canvas, stage.conditions
+    height, width = canvas.classes.shape
+    soft = 0.78 + 0.4 * smooth_noise(stage.rng, (height, width), (5, 8))
+    light = soft[..., None] * np.float32(conditions.ambient)
+    if conditions.lamps:
+        across = (np.arange(width, dtype=np.float32) - stage.camera.centre_px) / (0.55 * width)
+        up = np.maximum(stage.camera.horizon_px - np.arange(height, dtype=np.float32), 0) / 110
+        beam = np.exp(-(across**2))[None] * np.exp(-(up**2))[:, None]
+        beam *= np.exp(-canvas.depth_m / 24) * 0.95 * conditions.lamps
+        # Signs throw the light of head lamps back to where it came from.
+        beam[canvas.classes == MASK_CLASSES.index("traffic_sign")] *= 1.5
+        light += beam[..., None] * (np.float32([1.0, 0.95, 0.84]) * (1.1 - conditions.ambient[1]))
+    # The sky is painted as it shines.
+    light[canvas.classes == MASK_CLASSES.index("sky")] = 1
+    return light
+
+
+def _glow(lights: Array, conditions: Conditions) -> Array:
+    """What shines by itself, with halos that grow in wet or misty air."""
+    height, width = lights.shape[:2]
+    small = cv2.resize(lights, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+    small = small.astype(np.float32)
+    damp = min(1.0, conditions.rain + 25 / conditions.visibility_m)
+    halo = 1.4 * cv2.GaussianBlur(small, (0, 0), 1.6)
+    halo += (1.2 + 2.5 * damp) * cv2.GaussianBlur(small, (0, 0), 7)
+    return lights + cv2.resize(halo, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _reflect(photo: Array, stage: Stage) -> None:
+    """A wet road mirrors what stands above the horizon, drawn out downwards."""
+    horizon = int(np.clip(stage.camera.horizon_px, 8, photo.shape[0] - 8))
+    rows = min(horizon, photo.shape[0] - horizon)
+    mirror = cv2.blur(photo[horizon - rows : horizon][::-1], (5, 31))
+    puddles = np.clip(smooth_noise(stage.rng, mirror.shape[:2], (16, 7)) * 1.6 - 0.3, 0, 1)
+    road = stage.canvas.classes[horizon : horizon + rows] == MASK_CLASSES.index("road")
+    share = (road * puddles * 0.5 * stage.conditions.rain)[..., None]
+    below = photo[horizon : horizon + rows]
+    below += (mirror * 1.1 - below) * share
+
+
+def _veil(photo: Array, stage: Stage) -> None:
+    """Fog and haze: what is far fades into the colour of the air."""
+    conditions = stage.conditions
+    clear = np.exp(-stage.canvas.depth_m / np.float32(conditions.visibility_m))[..., None]
+    air = np.float32(conditions.sky_low) * np.float32(min(1.0, 0.35 + conditions.ambient[1]))
+    photo -= air
+    photo *= clear
+    photo += air
+
+
+def _rain(photo: Array, rng: Generator, conditions: Conditions) -> None:
+    """Streaks in the air, and drops on the windscreen."""
+    height, width = photo.shape[:2]
+    streaks = np.zeros((height, width), np.uint8)
+    slant = rng.normal(0, 5)
+    for x, y, length in zip(
+        rng.uniform(0, width, 260),
+        rng.uniform(-20, height, 260),
+        rng.uniform(8, 26, 260),
+        strict=True,
+    ):
+        end = (int(x + slant * length / 20), int(y + length))
+        cv2.line(streaks, (int(x), int(y)), end, int(rng.integers(20, 90)), 1, cv2.LINE_AA)
+    air = 40 + 190 * conditions.ambient[1]
+    photo += streaks[..., None] * np.float32(conditions.rain * air / 255)
+    drops = np.zeros((height, width), np.float32)
+    for x, y, radius in zip(
+        rng.integers(0, width, 14), rng.integers(0, height, 14), rng.integers(3, 9, 14), strict=True
+    ):
+        cv2.circle(drops, (int(x), int(y)), int(radius), 1.0, -1, cv2.LINE_AA)
+    share = cv2.blur(drops, (5, 5))[..., None] * 0.75 * conditions.rain
+    photo += (cv2.blur(photo, (21, 21)) * 1.08 - photo) * share
+
+
+def _lens(photo: Array, rng: Generator, conditions: Conditions) -> Array:
+    """Blur by motion and focus, and darker corners."""
+    length = conditions.motion_px * rng.uniform(0.4, 1.6)
+    if length > 1.2:
+        photo = cv2.filter2D(photo, -1, _smear(length, rng.normal(0, 0.5)))
+    defocus = conditions.defocus_px * rng.uniform(0.6, 1.5)
+    photo = cv2.GaussianBlur(photo, (0, 0), max(defocus, 0.3))
+    y, x = np.ogrid[-1 : 1 : photo.shape[0] * 1j, -1 : 1 : photo.shape[1] * 1j]
+    return photo * (1.03 - 0.14 * (x**2 + y**2)).astype(np.float32)[..., None]
+
+
+def _smear(length: float, turn: float) -> Array:
+    """A motion kernel: a line of this length in px, turned by so many radians."""
+    side = 2 * int(np.ceil(length / 2)) + 1
+    kernel = np.zeros((side, side), np.float32)
+    reach = np.array([np.cos(turn), np.sin(turn)]) * length / 2
+    ends = [np.round((side // 2 + sign * reach) * 16).astype(int) for sign in (-1, 1)]
+    first, last = ((int(x), int(y)) for x, y in ends)
+    cv2.line(kernel, first, last, 1.0, 1, cv2.LINE_8, 4)
+    return kernel / kernel.sum()
+
+
+def _sensor(photo: Array, rng: Generator, conditions: Conditions) -> Array:
+    """Gain, noise and the camera's own JPEG."""
+    photo = photo * np.float32(conditions.cast)
+    photo += fine_noise(rng, photo.shape[:2], 3) * np.float32(255 * conditions.noise)
+    pixels = np.clip(photo + 0.5, 0, 255).astype(np.uint8)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, conditions.jpeg_quality]
+    _, coded = cv2.imencode(".jpg", pixels[..., ::-1], quality)
+    return cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]

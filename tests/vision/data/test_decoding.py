@@ -1,0 +1,460 @@
+"""Decoding: upright uint8 pixels by the stated rule, or one stated refusal; nothing in silence."""
+
+import io
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from graft.vision.data.decoding import Decoded, DecodingOptions, decode
+from graft.vision.errors import UnusableImageError
+
+RULE = DecodingOptions()
+LOSSY = ("JPEG", "AVIF")
+TURNED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How a camera lays the picture down for each orientation: the inverse of what makes it upright."""
+
+
+def picture(height: int = 24, width: int = 40) -> np.ndarray:
+    """Smooth, and alike under no turn."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x * 6, y * 10, (x + y) * 3], axis=2).astype(np.uint8)
+
+
+def file_of(image: Image.Image | np.ndarray, form: str = "PNG", **more) -> bytes:
+    out = io.BytesIO()
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    image.save(out, form, **more)
+    return out.getvalue()
+
+
+def exif(orientation: int) -> Image.Exif:
+    block = Image.Exif()
+    block[0x0112] = orientation
+    return block
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_of(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
+    """A PNG as its header states it, whatever the rows hold."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + body
+
+
+def reason(data: bytes, **options) -> str:
+    with pytest.raises(UnusableImageError) as refusal:
+        decode(data, DecodingOptions(**options))
+    return str(refusal.value)
+
+
+# --- upright -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
+def test_decode__gives_one_upright_array_for_eight_orientations(form) -> None:
+    more = {"quality": 97, "subsampling": "4:4:4"} if form in LOSSY else {}
+    more |= {"lossless": True} if form == "WEBP" else {}
+    for orientation, turn in TURNED.items():
+        stored = Image.fromarray(picture())
+        stored = stored.transpose(turn) if turn is not None else stored
+        decoded = decode(file_of(stored, form, exif=exif(orientation), **more), RULE)
+        assert decoded.pixels.shape == (24, 40, 3)
+        assert (decoded.width, decoded.height) == (40, 24)
+        off = np.abs(decoded.pixels.astype(int) - picture()).max()
+        assert off <= (12 if form in LOSSY else 0), f"orientation {orientation} of {form}"
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_decode__ignores_orientations_that_do_not_exist_and_says_so(orientation) -> None:
+    decoded = decode(file_of(picture(), exif=exif(orientation)), RULE)
+    np.testing.assert_array_equal(decoded.pixels, picture())
+    assert decoded.notes == (f"exif orientation {orientation} ignored",)
+
+
+def test_decode__keeps_sound_pixels_beside_a_damaged_exif_block() -> None:
+    data = file_of(picture(), "JPEG", quality=97, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert decode(data, RULE).pixels.shape == (24, 40, 3)
+
+
+def test_decode__agrees_with_pillow_on_real_oriented_files(real_data: Path) -> None:
+    for path in sorted((real_data / "bad_images/exif_orientation").iterdir()):
+        with Image.open(path) as image:
+            truth = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        decoded = decode(path.read_bytes(), DecodingOptions(short_side_px=None))
+        if "alpha laid on grey" not in decoded.notes:
+            np.testing.assert_array_equal(decoded.pixels, truth, err_msg=path.name)
+
+
+# --- the rule, by what a file holds --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP", "PPM", "TGA", "GIF"])
+def test_decode__returns_grey_pixels_as_they_are(form) -> None:
+    grey = picture()[:, :, 0]
+    decoded = decode(file_of(grey, form), RULE)
+    assert decoded.pixels.dtype == np.uint8 and decoded.notes == ()
+    np.testing.assert_array_equal(decoded.pixels, np.repeat(grey[:, :, None], 3, axis=2))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_decode__gives_the_channels_asked_for(channels) -> None:
+    for image in (picture(), picture()[:, :, 0], np.dstack([picture(), picture()[:, :, :1]])):
+        decoded = decode(file_of(image), DecodingOptions(channels=channels))
+        assert decoded.pixels.shape == (24, 40, channels)
+        assert decoded.channels == (image.shape[2] if image.ndim == 3 else 1)
+
+
+@pytest.mark.parametrize(("form", "mode"), [("PNG", "I;16"), ("TIFF", "I;16"), ("TIFF", "F")])
+def test_decode__scales_wide_grey_from_its_own_range(form, mode) -> None:
+    values = np.linspace(1000, 1000 + 24 * 40 - 1, 24 * 40).reshape(24, 40)
+    image = Image.fromarray(values.astype(np.uint16 if mode == "I;16" else np.float32))
+    decoded = decode(file_of(image, form), DecodingOptions(channels=1))
+    np.testing.assert_array_equal(
+        decoded.pixels[:, :, 0], np.round((values - 1000) * 255 / (24 * 40 - 1))
+    )
+    assert decoded.notes == (f"{mode} scaled from 1000..1959",)
+    assert "more than 8 bits" in reason(file_of(image, form), wide="refuse")
+
+
+@pytest.mark.parametrize("ending", [".png", ".tiff", ".ppm"])
+def test_decode__scales_wide_colour_from_its_own_range(ending) -> None:
+    wide = np.random.default_rng(0).integers(0, 4096, (24, 40, 3)).astype(np.uint16)
+    wide[0, 0], wide[0, 1] = 0, 4095  # 12 bits, as many cameras and scanners write them
+    data = bytes(cv2.imencode(ending, wide[:, :, ::-1])[1])
+    decoded = decode(data, RULE)
+    np.testing.assert_array_equal(decoded.pixels, np.round(wide * (255 / 4095)))
+    assert decoded.notes == ("RGB;16 scaled from 0..4095",)
+    assert "more than 8 bits" in reason(data, wide="refuse")
+
+
+def test_decode__lays_the_alpha_of_wide_colour_on_grey() -> None:
+    wide = np.zeros((4, 6, 4), np.uint16)
+    wide[:, :3, :3], wide[:, 3:, 3] = 65535, 65535
+    decoded = decode(bytes(cv2.imencode(".png", wide)[1]), RULE)
+    assert np.unique(decoded.pixels[:, :3]).tolist() == [128]
+    assert np.unique(decoded.pixels[:, 3:]).tolist() == [0]
+
+
+@pytest.mark.parametrize("fill", [0, 1234, 65535])
+def test_decode__refuses_wide_images_that_are_constant(fill) -> None:
+    data = file_of(np.full((9, 9), fill, np.uint16))
+    assert f"is constant ({fill} everywhere)" in reason(data)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_decode__refuses_floats_that_are_not_finite(value) -> None:
+    values = np.ones((9, 9), np.float32)
+    values[3, 4] = value
+    assert "not finite" in reason(file_of(values, "TIFF"))
+
+
+def test_decode__shows_a_palette_in_its_colours() -> None:
+    image = Image.fromarray(picture()).quantize(16)
+    decoded = decode(file_of(image), RULE)
+    np.testing.assert_array_equal(decoded.pixels, np.asarray(image.convert("RGB")))
+    assert decoded.notes == ()
+
+
+def test_decode__lays_transparent_palette_entries_on_grey() -> None:
+    image = Image.new("P", (6, 4))
+    image.putpalette([200, 10, 20, 0, 250, 0])
+    image.paste(1, (3, 0, 6, 4))
+    data = file_of(image, transparency=1)
+    decoded = decode(data, RULE)
+    assert np.unique(decoded.pixels[:, 3:]).tolist() == [128]
+    assert decoded.pixels[0, 0].tolist() == [200, 10, 20]
+    assert decoded.notes == ("alpha laid on grey",)
+    kept = decode(data, DecodingOptions(channels=4)).pixels
+    assert kept[0, 0].tolist() == [200, 10, 20, 255] and kept[0, 4].tolist() == [0, 250, 0, 0]
+
+
+@given(value=st.integers(0, 255), alpha=st.integers(0, 255))
+@settings(max_examples=40, deadline=None)
+def test_decode__mixes_alpha_with_mid_grey(value, alpha) -> None:
+    pixel = np.full((1, 1, 4), value, np.uint8)
+    pixel[0, 0, 3] = alpha
+    mixed = decode(file_of(pixel), RULE).pixels[0, 0, 0]
+    assert abs(int(mixed) - (value * alpha + 128 * (255 - alpha)) / 255) <= 0.51
+
+
+@pytest.mark.parametrize(
+    ("mode", "form", "off"),
+    [("CMYK", "JPEG", 12), ("CMYK", "TIFF", 1), ("LAB", "TIFF", 8), ("YCbCr", "TIFF", 4)],
+)
+def test_decode__converts_other_colour_spaces_and_says_so(mode, form, off) -> None:
+    data = file_of(Image.fromarray(picture()).convert(mode), form)
+    decoded = decode(data, RULE)
+    assert np.abs(decoded.pixels.astype(int) - picture()).max() <= off
+    assert decoded.notes == (f"converted from {mode}",)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP", "PPM"])
+def test_decode__shows_one_bit_as_black_and_white(form) -> None:
+    bits = picture()[:, :, 0] > 100
+    decoded = decode(file_of(Image.fromarray(bits), form), DecodingOptions(channels=1))
+    np.testing.assert_array_equal(decoded.pixels[:, :, 0], bits * np.uint8(255))
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_decode__refuses_several_frames_or_takes_the_first(form) -> None:
+    first, second = (Image.fromarray(picture()[:, :, n]).convert("RGB") for n in (0, 1))
+    more = {"lossless": True} if form == "WEBP" else {}
+    data = file_of(first, form, save_all=True, append_images=[second], **more)
+    assert "several frames" in reason(data)
+    decoded = decode(data, DecodingOptions(frames="first"))
+    np.testing.assert_array_equal(decoded.pixels, np.asarray(first))
+    assert "first of several frames" in decoded.notes
+
+
+@pytest.mark.parametrize("side", [8, 20, 24, 100])
+def test_decode__reduces_to_the_short_side_and_keeps_the_original_size(side) -> None:
+    decoded = decode(file_of(picture()), DecodingOptions(short_side_px=side))
+    assert decoded.pixels.shape == (min(side, 24), round(40 * min(side, 24) / 24), 3)
+    assert (decoded.width, decoded.height) == (40, 24)
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "the file is empty"),
+        (b"this is no image\n", "not an image that can be read"),
+        (b"<!doctype html><html>404 not found</html>", "not an image that can be read"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image that can be read"),
+        (b"\xff\xd8\xff", "not an image that can be read"),
+        (b"\0" * 500, "not an image that can be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image that can be read"),
+    ],
+)
+def test_decode__refuses_what_is_no_image(data, why) -> None:
+    assert why in reason(data)
+
+
+FORMS = {
+    "png": file_of(picture()),
+    "grey png": file_of(picture()[:, :, 0]),
+    "png with exif": file_of(picture(), exif=exif(6)),
+    "jpeg": file_of(picture(), "JPEG"),
+    "progressive jpeg": file_of(picture(), "JPEG", progressive=True),
+    "gif": file_of(picture(), "GIF"),
+    "bmp": file_of(picture(), "BMP"),
+    "tiff": file_of(picture(), "TIFF"),
+    "lzw tiff": file_of(picture(), "TIFF", compression="tiff_lzw"),
+    "webp": file_of(picture(), "WEBP"),
+    "ppm": file_of(picture(), "PPM"),
+    "tga": file_of(picture(), "TGA", compression="tga_rle"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_decode__refuses_a_file_cut_anywhere_or_loses_no_pixel(form) -> None:
+    data = FORMS[form]
+    whole = decode(data, RULE).pixels
+    for end in np.unique(np.linspace(0, len(data) - 1, 150, dtype=int)):
+        try:
+            cut = decode(data[:end], RULE).pixels
+        except UnusableImageError:
+            continue
+        np.testing.assert_array_equal(cut, whole, err_msg=f"{form} cut at {end} of {len(data)}")
+
+
+def test_decode__refuses_a_png_whose_pixels_are_damaged_beside_its_exif() -> None:
+    """A PNG loads itself when its EXIF is asked for: that must not swallow the damage."""
+    data = bytearray(file_of(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)))
+    data[len(data) // 2] ^= 0xFF
+    assert "cannot be decoded" in reason(bytes(data))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    form=st.sampled_from(sorted(FORMS)),
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
+    cut=st.floats(0.5, 1),
+    mend=st.booleans(),
+)
+@example(form="png", edits=[(0.01, 255)], cut=1.0, mend=True)
+def test_decode__raises_nothing_but_its_refusal_on_mutated_files(form, edits, cut, mend) -> None:
+    data = bytearray(FORMS[form])
+    for place, value in edits:
+        data[int(place * len(data))] = value
+    data = data[: int(cut * len(data))]
+    try:
+        decoded = decode(with_right_checksums(bytes(data)) if mend else bytes(data), RULE)
+    except UnusableImageError as refusal:
+        assert str(refusal)
+    else:
+        assert_sound(decoded)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.binary(max_size=200), magic=st.sampled_from(sorted(FORMS)))
+def test_decode__raises_nothing_but_its_refusal_on_junk_behind_a_magic(data, magic) -> None:
+    try:
+        assert_sound(decode(FORMS[magic][:16] + data, RULE))
+    except UnusableImageError as refusal:
+        assert str(refusal)
+
+
+def with_right_checksums(data: bytes) -> bytes:
+    """A mutated PNG whose checksums are right again, so that the mutation comes further in."""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return data
+    out, place = data[:8], 8
+    while place + 12 <= len(data):
+        length = struct.unpack(">I", data[place : place + 4])[0]
+        kind, body = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
+        out += chunk(kind, body)
+        place += 12 + length
+    return out
+
+
+def assert_sound(decoded: Decoded) -> None:
+    assert decoded.pixels.dtype == np.uint8
+    assert decoded.pixels.ndim == 3 and decoded.pixels.shape[2] == 3
+    assert decoded.pixels.size > 0 and decoded.width * decoded.height <= RULE.max_pixels
+    assert decoded.channels in (1, 3, 4)
+
+
+def test_decode__decodes_or_refuses_every_bad_image(real_data: Path) -> None:
+    files = sorted(
+        path
+        for path in (real_data / "bad_images").rglob("*")
+        if path.is_file() and path.name != "listing.csv"
+    )
+    assert len(files) == 220
+    for options in (RULE, DecodingOptions(frames="first", wide="refuse", channels=1)):
+        refused = {}
+        for path in files:
+            try:
+                decode(path.read_bytes(), options)
+            except UnusableImageError as refusal:
+                refused[path.name] = str(refusal)
+        assert 60 < len(refused) < 140
+        assert not [name for name, why in refused.items() if "KeyError" in why]
+        for name in ("half.jpg", "zero_bytes.jpg", "text.png", "huge_20000x20000_1bit.png"):
+            assert name in refused
+        for name in ("broken_data_stream.png", "truncated_image.png", "html_error_page.jpg"):
+            assert name in refused
+
+
+# --- bombs ---------------------------------------------------------------------------------------
+
+
+def bombs() -> dict[str, bytes]:
+    """Small files that state or hold very many pixels."""
+    jpeg = bytearray(file_of(picture(), "JPEG"))
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65000, 65000)
+    gif = file_of(
+        Image.new("P", (2, 2)),
+        "GIF",
+        save_all=True,
+        append_images=[Image.new("P", (2, 2), 1 + n % 9) for n in range(3)],
+    )
+    start = gif.index(b"!\xf9")
+    return {
+        "forged.png": png_of(100_000, 100_000, 8, 2, b"\0" * 64),
+        "forged_wide.png": png_of(7_000, 7_200, 16, 6, b"\0" * 64),
+        "forged.jpg": bytes(jpeg),
+        "forged.gif": b"GIF89a" + struct.pack("<HH", 65535, 65535) + gif[10:],
+        "forged.bmp": FORMS["bmp"][:18] + struct.pack("<ii", 90_000, 90_000) + FORMS["bmp"][26:],
+        "forged.ppm": b"P6 90000 90000 255\n" + b"\0" * 64,
+        "12000x12000.png": png_of(12_000, 12_000, 1, 0, bytes(1501 * 12_000)),
+        "20000x20000.png": png_of(20_000, 20_000, 1, 0, bytes(2501 * 20_000)),
+        "frames.gif": gif[:start] + gif[start:-1] * 25_000 + b";",
+    }
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from graft.vision.data.decoding import DecodingOptions, decode
+from graft.vision.errors import UnusableImageError
+
+def peak_mb():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+decode(Path(sys.argv[1], "small.png").read_bytes(), DecodingOptions())
+for path in sorted(Path(sys.argv[1]).glob("*")):
+    data = path.read_bytes()
+    before = peak_mb()
+    try:
+        decode(data, DecodingOptions())
+        said = "decoded"
+    except UnusableImageError as refusal:
+        said = str(refusal)
+    print(path.name, round(peak_mb() - before), said, sep="\\t")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads peak memory from /proc")
+def test_decode__refuses_bombs_without_taking_their_memory(tmp_path: Path) -> None:
+    made = bombs()
+    for name, data in {**made, "small.png": FORMS["png"]}.items():
+        (tmp_path / name).write_bytes(data)
+    assert len(made["20000x20000.png"]) < 60_000
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(tmp_path)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert {name for name, *_ in lines} == {*made, "small.png"}
+    for name, grown_mb, said in lines:
+        assert int(grown_mb) < 100, f"{name} took {grown_mb} MB"
+        assert (said == "decoded") == (name == "small.png"), f"{name}: {said}"
+
+
+def test_decode__refuses_one_pixel_more_than_allowed() -> None:
+    data = file_of(picture())
+    assert decode(data, DecodingOptions(max_pixels=24 * 40)).width == 40
+    said = reason(data, max_pixels=24 * 40 - 1)
+    assert "40x24" in said and "959" in said
+
+
+# --- no trace ------------------------------------------------------------------------------------
+
+
+def test_decode__leaves_the_warnings_of_others_alone() -> None:
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: decode(FORMS["jpeg"], RULE), range(200)))
+    assert warnings.filters == before
+
+
+def test_decoding_options__have_another_digest_when_pixels_differ() -> None:
+    kinds = [
+        DecodingOptions(),
+        DecodingOptions(short_side_px=None),
+        DecodingOptions(channels=1),
+        DecodingOptions(frames="first"),
+        DecodingOptions(wide="refuse"),
+    ]
+    assert all(a.digest != b.digest for a, b in pairwise(kinds))
+    assert DecodingOptions().digest == DecodingOptions().digest
