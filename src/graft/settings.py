@@ -1,9 +1,10 @@
 """What Kedro must know of this project."""
 
 from graft.adapters.console import ConsoleHook
+from graft.adapters.parameters import ParametersHook
 from graft.adapters.tracking.hook import TrackingHook
 
-HOOKS = (ConsoleHook(), TrackingHook())
+HOOKS = (ParametersHook(), ConsoleHook(), TrackingHook())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

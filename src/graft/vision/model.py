@@ -18,7 +18,7 @@ from graft.vision.backbones.contract import WeightsContract
 from graft.vision.errors import WeightsError
 from graft.vision.options import Options
 from graft.vision.preprocessing import Preprocessing, view_of
-from graft.vision.records import Array
+from graft.vision.records import Array, digest_of
 from graft.vision.task import ClassTable, Task
 
 
@@ -79,6 +79,11 @@ class ModelCard(Options):
     """Wall time that this model took beyond what came before it."""
     facts: dict[str, Any] = Field(default_factory=dict)
     """What else should be known: frozen-stage digests, epochs, best epoch, machine class."""
+
+    @property
+    def identity(self) -> str:
+        """Digest of what a model is, without the minutes and facts of how it came to be."""
+        return digest_of(self.model_dump(mode="json", exclude={"minutes", "facts"}))
 
 
 @dataclass

@@ -20,6 +20,9 @@ from PIL import Image, ImageOps
 from graft.vision.data.decoding import Decoded, DecodingOptions, decode
 from graft.vision.errors import UnusableImageError
 
+# pytest sets aside the one filter that decoding keeps on Pillow's many warnings.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 RULE = DecodingOptions()
 LOSSY = ("JPEG", "AVIF")
 TURNED = {
@@ -141,14 +144,17 @@ def test_decode__scales_wide_grey_from_its_own_range(form, mode) -> None:
 
 
 @pytest.mark.parametrize("ending", [".png", ".tiff", ".ppm"])
-def test_decode__scales_wide_colour_from_its_own_range(ending) -> None:
-    wide = np.random.default_rng(0).integers(0, 4096, (24, 40, 3)).astype(np.uint16)
-    wide[0, 0], wide[0, 1] = 0, 4095  # 12 bits, as many cameras and scanners write them
+def test_decode__scales_wide_colour_from_its_own_range_or_refuses_it(ending) -> None:
+    y, x = np.mgrid[0:24, 0:40]
+    wide = np.stack([x * 600, y * 500, (x + y) * 300], axis=2).astype(np.uint16) + 5000
     data = bytes(cv2.imencode(ending, wide[:, :, ::-1])[1])
     decoded = decode(data, RULE)
-    np.testing.assert_array_equal(decoded.pixels, np.round(wide * (255 / 4095)))
-    assert decoded.notes == ("RGB;16 scaled from 0..4095",)
+    truth = (wide - 5000.0) * 255 / int((wide - 5000).max())
+    assert np.abs(decoded.pixels - truth).max() < 4
+    assert decoded.notes[0].startswith("upper 8 bits of RGB;16 scaled from 19..11")
     assert "more than 8 bits" in reason(data, wide="refuse")
+    lower = bytes(cv2.imencode(ending, wide // 16)[1])  # 12 bits of 16, as scanners write them
+    assert "upper 8 tell too little" in reason(lower)
 
 
 def test_decode__lays_the_alpha_of_wide_colour_on_grey() -> None:
@@ -203,12 +209,12 @@ def test_decode__mixes_alpha_with_mid_grey(value, alpha) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "form", "off"),
-    [("CMYK", "JPEG", 12), ("CMYK", "TIFF", 1), ("LAB", "TIFF", 8), ("YCbCr", "TIFF", 4)],
+    [("CMYK", "JPEG", 4), ("CMYK", "TIFF", 0), ("LAB", "TIFF", 2), ("YCbCr", "TIFF", 2)],
 )
 def test_decode__converts_other_colour_spaces_and_says_so(mode, form, off) -> None:
     data = file_of(Image.fromarray(picture()).convert(mode), form)
     decoded = decode(data, RULE)
-    assert np.abs(decoded.pixels.astype(int) - picture()).max() <= off
+    assert np.abs(decoded.pixels.astype(int) - picture()).mean() <= off
     assert decoded.notes == (f"converted from {mode}",)
 
 
@@ -269,6 +275,9 @@ FORMS = {
     "webp": file_of(picture(), "WEBP"),
     "ppm": file_of(picture(), "PPM"),
     "tga": file_of(picture(), "TGA", compression="tga_rle"),
+    "wide grey png": file_of(picture()[:, :, 0].astype(np.uint16) * 99),
+    "wide png": bytes(cv2.imencode(".png", picture().astype(np.uint16) * 257)[1]),
+    "wide tiff": bytes(cv2.imencode(".tiff", picture().astype(np.uint16) * 257)[1]),
 }
 
 
@@ -291,7 +300,7 @@ def test_decode__refuses_a_png_whose_pixels_are_damaged_beside_its_exif() -> Non
     assert "cannot be decoded" in reason(bytes(data))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(
     form=st.sampled_from(sorted(FORMS)),
     edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
@@ -319,6 +328,40 @@ def test_decode__raises_nothing_but_its_refusal_on_junk_behind_a_magic(data, mag
         assert_sound(decode(FORMS[magic][:16] + data, RULE))
     except UnusableImageError as refusal:
         assert str(refusal)
+
+
+FUZZ = """
+import random, sys
+from pathlib import Path
+from graft.vision.data.decoding import DecodingOptions, decode
+from graft.vision.errors import UnusableImageError
+
+draw = random.Random(int(sys.argv[2]))
+rules = [DecodingOptions(), DecodingOptions(frames="first", channels=4, short_side_px=None)]
+files = [p for p in sorted(Path(sys.argv[1]).rglob("*")) if p.is_file() and 0 < p.stat().st_size < 60_000]
+for _ in range(1000):
+    path = draw.choice(files)
+    data = bytearray(path.read_bytes())
+    for _ in range(draw.randint(0, 8)):
+        data[int(draw.random() ** 2 * len(data))] = draw.randrange(256)
+    Path(sys.argv[3]).write_bytes(data)
+    try:
+        decode(bytes(data), draw.choice(rules))
+    except UnusableImageError:
+        pass
+"""
+
+
+def test_decode__survives_mutations_of_the_bad_images(real_data: Path, tmp_path: Path) -> None:
+    """In a process of its own: a reader in C that crashes takes its process with it."""
+    last, seed = tmp_path / "last", "7"
+    done = subprocess.run(
+        [sys.executable, "-c", FUZZ, str(real_data / "bad_images"), seed, str(last)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, (
+        f"{done.stderr[-2000:]}\nseed {seed}, starts {last.read_bytes()[:64]!r}"
+    )
 
 
 def with_right_checksums(data: bytes) -> bytes:
@@ -371,13 +414,8 @@ def bombs() -> dict[str, bytes]:
     jpeg = bytearray(file_of(picture(), "JPEG"))
     frame = jpeg.index(b"\xff\xc0")
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65000, 65000)
-    gif = file_of(
-        Image.new("P", (2, 2)),
-        "GIF",
-        save_all=True,
-        append_images=[Image.new("P", (2, 2), 1 + n % 9) for n in range(3)],
-    )
-    start = gif.index(b"!\xf9")
+    gif = file_of(Image.new("1", (2, 2)), "GIF")
+    start = gif.rindex(b",")  # where its only frame begins
     return {
         "forged.png": png_of(100_000, 100_000, 8, 2, b"\0" * 64),
         "forged_wide.png": png_of(7_000, 7_200, 16, 6, b"\0" * 64),
@@ -387,7 +425,7 @@ def bombs() -> dict[str, bytes]:
         "forged.ppm": b"P6 90000 90000 255\n" + b"\0" * 64,
         "12000x12000.png": png_of(12_000, 12_000, 1, 0, bytes(1501 * 12_000)),
         "20000x20000.png": png_of(20_000, 20_000, 1, 0, bytes(2501 * 20_000)),
-        "frames.gif": gif[:start] + gif[start:-1] * 25_000 + b";",
+        "frames.gif": gif[:start] + gif[start:-1] * 100_000 + b";",
     }
 
 

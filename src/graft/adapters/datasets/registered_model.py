@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ REQUIREMENTS = (
 class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
     """Saves a `TrainedModel` as a pyfunc from code, registers it, and points ``challenger`` at it.
 
-    A model whose bytes are those of the newest version is not registered again.
+    A model whose weights and card are those of the standing challenger is not registered again,
+    whatever minutes it took.
 
     Args:
         name: of the registered model.
@@ -53,8 +55,8 @@ class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
             raise DatasetError("no MLflow run is open; next: keep TrackingHook in settings.HOOKS")
         with tempfile.TemporaryDirectory() as folder:
             data.save(Path(folder) / "model")
-            digests = _digests(Path(folder) / "model")
-            standing = _standing_version(self.name, digests["package_sha256"])
+            digests = _digests(data, Path(folder) / "model")
+            standing = _standing_version(self.name, digests["identity_sha256"])
             number = standing or self._register(data, Path(folder), digests)
         mlflow.set_tag(f"registered.{self.name}", number)
         record = {"name": self.name, "version": number, "alias": ALIAS, **digests}
@@ -64,14 +66,17 @@ class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
     def _register(self, model: Any, folder: Path, digests: dict[str, str]) -> str:
         import mlflow
 
-        info = mlflow.pyfunc.log_model(
-            name=self.name,
-            python_model=str(Path(__file__).parents[1] / "tracking" / "serving.py"),
-            artifacts={"model": str(folder / "model")},
-            code_paths=[str(_code_copy(folder))],
-            signature=_signature(model),
-            pip_requirements=_requirements(),
-        )
+        with warnings.catch_warnings():
+            # MLflow asks for type hints and an example; the signature says more than both.
+            warnings.simplefilter("ignore", UserWarning)
+            info = mlflow.pyfunc.log_model(
+                name=self.name,
+                python_model=str(Path(__file__).parents[1] / "tracking" / "serving.py"),
+                artifacts={"model": str(folder / "model")},
+                code_paths=[str(_code_copy(folder))],
+                signature=_signature(model),
+                pip_requirements=_requirements(),
+            )
         client = mlflow.MlflowClient()
         created = mlflow.register_model(info.model_uri, self.name, tags={**_tags(model), **digests})
         client.set_registered_model_alias(self.name, ALIAS, created.version)
@@ -84,8 +89,8 @@ class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
         return {"name": self.name, "filepath": str(self.path)}
 
 
-def _standing_version(name: str, package_sha256: str) -> str | None:
-    """The version that the challenger alias points at, when its bytes are these."""
+def _standing_version(name: str, identity: str) -> str | None:
+    """The version that the challenger alias points at, when it is this very model."""
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -93,7 +98,7 @@ def _standing_version(name: str, package_sha256: str) -> str | None:
         standing = mlflow.MlflowClient().get_model_version_by_alias(name, ALIAS)
     except MlflowException:
         return None
-    same = standing.tags.get("package_sha256") == package_sha256
+    same = standing.tags.get("identity_sha256") == identity
     return str(standing.version) if same else None
 
 
@@ -123,11 +128,16 @@ def _code_copy(folder: Path) -> Path:
     return target
 
 
-def _digests(folder: Path) -> dict[str, str]:
+def _digests(model: Any, folder: Path) -> dict[str, str]:
     from graft.vision.records import digest_of, digest_of_file
 
     files = {path.name: digest_of_file(path) for path in sorted(folder.iterdir())}
-    return {"weights_sha256": files["model.safetensors"], "package_sha256": digest_of(files)}
+    weights = files["model.safetensors"]
+    return {
+        "weights_sha256": weights,
+        "package_sha256": digest_of(files),
+        "identity_sha256": digest_of([weights, model.card.identity]),
+    }
 
 
 def _tags(model: Any) -> dict[str, str]:

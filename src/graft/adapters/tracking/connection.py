@@ -1,6 +1,7 @@
 """The way to MLflow: one setting, a local SQLite file by default."""
 
 import fcntl
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ def connect(options: TrackingOptions, project: Path) -> Any:
     MLflow creates its SQLite tables without a lock, so that runs which start together on an
     absent file break it; a lock beside the file lets one of them create it.
     """
+    # A run's own lines say what it does; MLflow's bars and table makings do not belong between.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     import mlflow
     from mlflow import MlflowClient
 

@@ -8,7 +8,8 @@ The rule, by what the file holds:
 - CMYK, YCbCr, LAB, HSV: converted to sRGB by Pillow's plain formulas, noted.
 - 16-bit and 32-bit integers, floats: scaled from the image's own least and greatest value to
   0..255, noted; a constant image is refused, and so is one with values that are not finite.
-  ``wide: refuse`` refuses them all.
+  ``wide: refuse`` refuses them all. Of 16-bit colours the upper 8 bits are scaled, and refused
+  where those hold fewer than 32 steps.
 - several frames: refused, or the first with ``frames: first``.
 - EXIF orientation 2 to 8: applied. Other values: ignored and noted.
 - larger than ``short_side_px``: reduced by area averaging, so that stores stay small.
@@ -35,6 +36,7 @@ __all__ = ["Decoded", "DecodingOptions", "decode"]
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 GROUND = 128
+WIDE_STEPS_MIN = 32
 # Formats of photographs and scans. Others (EPS, PDF, game textures) need outside programs or odd
 # amounts of memory, and are refused unread. MPO opens as JPEG; named here, Pillow knows no opener.
 FORMATS = (
@@ -108,9 +110,7 @@ def _decode(data: bytes, options: DecodingOptions) -> Decoded:
         orientation = _orientation(image, notes)
         bands = _channels_of(image)
         _refuse_what_is_too_large(image, options)
-        pixels = (
-            _wide_colour(data, image, options, notes) if wide else _to_uint8(image, options, notes)
-        )
+        pixels = _wide_colour(image, options, notes) if wide else _to_uint8(image, options, notes)
     if orientation in _TRANSPOSED:
         pixels = _upright(pixels, orientation)
         notes.append(f"exif orientation {orientation}")
@@ -196,24 +196,25 @@ def _is_wide_colour(image: Image.Image) -> bool:
     return False
 
 
-def _wide_colour(
-    data: bytes, image: Image.Image, options: DecodingOptions, notes: list[str]
-) -> Array:
-    """Read the 16 bits with OpenCV: cut to the upper 8, a 12-bit picture would be nearly black."""
+def _wide_colour(image: Image.Image, options: DecodingOptions, notes: list[str]) -> Array:
+    """Scale the upper 8 bits that Pillow keeps: unscaled, a 12-bit picture would be nearly black.
+
+    Nothing here reads all 16 safely: OpenCV does, and crashes on damaged PNGs.
+    """
     if options.wide == "refuse":
         raise UnusableImageError(f"more than 8 bits per channel (mode {image.mode})")
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if (
-        values is None
-        or values.dtype != np.uint16
-        or values.shape not in ((image.height, image.width, 3), (image.height, image.width, 4))
-    ):
-        raise UnusableImageError("more than 8 bits per channel, in a form that cannot be scaled")
-    pixels = _stretched(values[:, :, 2::-1], f"{image.mode};16", notes)
-    if values.shape[2] == 3:
-        return pixels
-    alpha = (values[:, :, 3:] // 257).astype(np.uint8)
-    return _on_ground(np.concatenate([pixels, alpha], axis=2), options, notes)
+    pixels = np.asarray(image.convert("RGBA"))
+    colours = pixels[:, :, :3]
+    steps = int(colours.max()) - int(colours.min())
+    if 0 < steps < WIDE_STEPS_MIN:
+        raise UnusableImageError(
+            "colours of 16 bits, of which the upper 8 tell too little",
+            found=f"{steps} steps",
+            allowed=f"{WIDE_STEPS_MIN} or more",
+            mend="convert the file to 8 bits per channel",
+        )
+    scaled = _stretched(colours, f"upper 8 bits of {image.mode};16", notes)
+    return _on_ground(np.dstack([scaled, pixels[:, :, 3:]]), options, notes)
 
 
 def _scaled(image: Image.Image, options: DecodingOptions, notes: list[str]) -> Array:

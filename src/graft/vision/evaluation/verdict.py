@@ -151,10 +151,11 @@ def _does_fine_tuning_pay(
         return "yes", f"Fine-tuning pays: it gains {said} over the probe."
     if high < 0:
         return "no", f"Fine-tuning does not pay: it loses against the probe ({said})."
+    if high < options.worthwhile_gain:
+        return "no", f"Fine-tuning does not pay: it gains too little over the probe ({said})."
     return (
-        "no",
-        "Fine-tuning does not pay here: its gain over the probe cannot be told from nothing "
-        f"({said}).",
+        "cannot tell",
+        f"That fine-tuning pays cannot be shown on these images ({said} over the probe).",
     )
 
 

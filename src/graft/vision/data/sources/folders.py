@@ -14,10 +14,12 @@ from graft.vision.data.sources.reading import (
     IMAGE_ENDINGS,
     SourceReading,
     SourceRow,
+    base_of,
     classes_truth,
     compile_group_pattern,
     group_of,
     is_readable_name,
+    printable,
     split_named,
     stays_inside,
 )
@@ -27,7 +29,8 @@ def read_folders(root: Path, options: SourceOptions) -> SourceReading:
     """Read every file below the class folders; the folder's name is the class."""
     reading = SourceReading()
     pattern = compile_group_pattern(options.group_pattern)
-    for split, folder in split_folders(root / options.folder):
+    base = base_of(root, options)
+    for split, folder in split_folders(base):
         top = pass_through(folder)
         for class_folder in subfolders(top):
             count = 0
@@ -41,6 +44,7 @@ def read_folders(root: Path, options: SourceOptions) -> SourceReading:
                 where = class_folder.relative_to(root)
                 reading.findings.append(f"class folder {where} holds no image")
     _compare_class_names(reading)
+    _name_what_is_left_out(root, base, reading)
     return reading
 
 
@@ -102,6 +106,18 @@ def _row(
     else:
         return SourceRow(path, classes_truth([class_name]), split)
     return None
+
+
+def _name_what_is_left_out(root: Path, base: Path, reading: SourceReading) -> None:
+    """Images beside the class folders, or in folders beside the splits, have no class."""
+    known = {row.path for row in reading.rows} | {row["file"] for row in reading.quarantine}
+    paths = (path.relative_to(root).as_posix() for path in walk_files(base) if is_image(path))
+    left = [printable(path) for path in paths if printable(path) not in known]
+    if left:
+        reading.findings.append(
+            f"{len(left)} images lie outside the class folders and are not used: "
+            + ", ".join(left[:5])
+        )
 
 
 def _compare_class_names(reading: SourceReading) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graft.vision.errors import OptionsError
+from graft.vision.data.options import SourceOptions
+from graft.vision.errors import DataError, OptionsError
 
 IMAGE_ENDINGS = frozenset(
     f".{ending}"
@@ -49,6 +50,18 @@ class SourceReading:
     def refuse(self, file: str, reason: str, row: str = "") -> None:
         """Put one row into the quarantine."""
         self.quarantine.append({"file": printable(file), "row": row, "reason": reason})
+
+
+def base_of(root: Path, options: SourceOptions) -> Path:
+    """Where the case's data lie below the raw folder. Raises `DataError` when it is not there."""
+    base = root / options.folder
+    if not base.is_dir() or not stays_inside(root, base):
+        raise DataError(
+            f"no folder {options.folder!r} in {root}",
+            found=sorted(path.name for path in root.iterdir() if path.is_dir())[:10],
+            mend="correct ingestion.source.folder",
+        )
+    return base
 
 
 def split_named(name: str) -> str:

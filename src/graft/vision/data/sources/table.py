@@ -1,6 +1,8 @@
 """Tables in CSV or parquet: a path, its label or labels, and optionally split and group."""
 
 import csv
+import os
+import warnings
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -10,6 +12,7 @@ from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.reading import (
     SourceReading,
     SourceRow,
+    base_of,
     classes_truth,
     compile_group_pattern,
     group_of,
@@ -49,7 +52,7 @@ GROUP_NAMES = ("group", "patient", "patient_id", "subject", "track", "drive", "c
 def read_table(root: Path, options: SourceOptions) -> SourceReading:
     """Read the tables of a case; every row is used or stands in the quarantine with its number."""
     reading = SourceReading()
-    base = root / options.folder
+    base = base_of(root, options)
     seen: dict[str, str] = {}
     for path in find_tables(base, options.table):
         table = load_table(path, options.delimiter)
@@ -80,9 +83,28 @@ def find_tables(base: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 def load_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
-    """All cells as text; byte-order mark, encoding and delimiter are found out."""
+    """All cells as text; byte-order mark, encoding and delimiter are found out.
+
+    Raises:
+        DataError: when the file is no table, or a row holds more cells than the header names.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Else pandas drops the cells beyond the header, and half a label with them.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return _load_table(path, delimiter)
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
+        raise DataError(
+            f"{path.name} cannot be read as a table",
+            found=str(error).strip()[:200],
+            mend="quote cells that hold the delimiter, or name ingestion.source.delimiter",
+        ) from error
+
+
+def _load_table(path: Path, delimiter: str | None) -> pd.DataFrame:
     if path.suffix.lower() == ".parquet":
         table = pd.read_parquet(path)
+        _refuse_lists(table, path)
         return table.astype(object).where(table.notna(), "").astype(str)
     data = path.read_bytes()
     encoding = "utf-8-sig" if _is_utf8(data) else "latin-1"
@@ -100,6 +122,23 @@ def load_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
     )
     table.columns = [str(name).strip() for name in table.columns]
     return table
+
+
+def _refuse_lists(table: pd.DataFrame, path: Path) -> None:
+    """Lists as text would be class names nobody wrote."""
+    lists = [
+        name
+        for name in table.columns
+        if table[name]
+        .map(lambda cell: hasattr(cell, "__len__") and not isinstance(cell, str | bytes))
+        .any()
+    ]
+    if lists:
+        raise DataError(
+            f"{path.name} holds lists",
+            found=f"in {lists}",
+            allowed="text, with ingestion.source.label_delimiter between several labels",
+        )
 
 
 def choose_columns(
@@ -146,6 +185,7 @@ def _read_rows(
     seen: dict[str, str],
 ) -> None:
     pattern = compile_group_pattern(options.group_pattern)
+    _name_unknown_splits(table, columns["split"], path, reading)
     for number, cells in enumerate(_keyed_rows(table), start=2):
         row = f"{path.name}:{number}"
         name = str(cells[str(columns["path"])]).strip()
@@ -170,6 +210,18 @@ def _read_rows(
         reading.rows.append(SourceRow(relative, truth, split, group, row))
 
 
+def _name_unknown_splits(
+    table: pd.DataFrame, column: str | None, path: Path, reading: SourceReading
+) -> None:
+    words = set() if column is None else set(table[column].astype(str).str.strip())
+    unknown = sorted(word for word in words if word and not split_named(word))
+    if unknown:
+        reading.findings.append(
+            f"{path.name}: column {column!r} holds words that name no split "
+            f"(train, val, test): {', '.join(unknown[:5])}"
+        )
+
+
 def _labels(cells: dict[str, str], column: str | None, options: SourceOptions) -> list[str]:
     if options.label_columns:
         return [
@@ -179,7 +231,7 @@ def _labels(cells: dict[str, str], column: str | None, options: SourceOptions) -
         ]
     text = str(cells[str(column)])
     parts = text.split(options.label_delimiter) if options.multi_label else [text]
-    return [part.strip() for part in parts if part.strip()]
+    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
 def _fault(root: Path, images: Path, name: str, labels: list[str], options: SourceOptions) -> str:
@@ -192,7 +244,7 @@ def _fault(root: Path, images: Path, name: str, labels: list[str], options: Sour
     if posix.is_absolute() or PureWindowsPath(name).drive or ".." in posix.parts:
         return "the path leaves the raw folder"
     file = images / posix
-    if not file.is_file():
+    if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises on names that are too long
         return "the file is missing"
     return "" if stays_inside(root, file) else "a link that leaves the raw folder"
 

@@ -11,7 +11,7 @@ from graft.vision.data.street_scenes.canvas import (
     blend,
     shade,
 )
-from graft.vision.data.street_scenes.noise import smooth_noise
+from graft.vision.data.street_scenes.noise import smooth_noise, tinted
 from graft.vision.data.street_scenes.stage import Stage
 from graft.vision.records import Array
 
@@ -40,20 +40,20 @@ def ribbon(stage: Stage, left_m: float, right_m: float, near_m: float, far_m: fl
 def _paint_sky(stage: Stage) -> None:
     canvas, rng, conditions = stage.canvas, stage.rng, stage.conditions
     rows = int(np.clip(stage.camera.horizon_px + 2, 1, canvas.colour.shape[0]))
-    height = np.linspace(0, 1, rows, dtype=np.float32)[:, None, None] ** 1.4
-    top, low = np.float32(conditions.sky_top), np.float32(conditions.sky_low)
-    sky = top + (low - top) * height + np.zeros((1, canvas.colour.shape[1], 3), np.float32)
+    shape = rows, canvas.colour.shape[1]
+    height = np.linspace(0, 1, rows, dtype=np.float32)[:, None] ** 1.4 + np.zeros(shape, np.float32)
     # A cloud is lighter than the sky by day; at night it hides the little light there is.
-    cloud = np.clip(smooth_noise(rng, sky.shape[:2], (5, 7)) * 2.2 - 1.1, 0, 1)
-    cloud *= conditions.clouds * (0.5 + 0.5 * smooth_noise(rng, sky.shape[:2], (24, 40)))
-    sky += (low * 0.4 + 150 * (1 - conditions.lamps) - sky) * cloud[..., None] * 0.7
+    cloud = np.clip(smooth_noise(rng, shape, (5, 7)) * 2.2 - 1.1, 0, 1)
+    cloud *= 0.7 * conditions.clouds * (0.5 + 0.5 * smooth_noise(rng, shape, (24, 40)))
+    grey = [0.4 * low + 150 * (1 - conditions.lamps) for low in conditions.sky_low]
+    sky = tinted((1 - height) * (1 - cloud), conditions.sky_top)
+    sky += tinted(height * (1 - cloud), conditions.sky_low)
+    sky += tinted(cloud, grey)
     # A town or the low sun glows beyond the horizon.
-    across = np.linspace(-1, 1, sky.shape[1], dtype=np.float32)[None] - np.float32(
-        rng.normal(0, 0.5)
-    )
-    halo = np.exp(-((across / 0.45) ** 2)) * height[..., 0] ** 3
-    sky += halo[..., None] * np.float32([60, 48, 30]) * (0.4 + 0.6 * conditions.lamps)
-    canvas.colour[:rows] = np.clip(sky, 0, 255).astype(np.uint8)
+    across = np.linspace(-1, 1, shape[1], dtype=np.float32)[None] - rng.normal(0, 0.5)
+    halo = np.exp(-((across / 0.45) ** 2)) * height**3 * (0.4 + 0.6 * conditions.lamps)
+    sky += tinted(halo.astype(np.float32), (60, 48, 30))
+    canvas.colour[:rows] = cv2.convertScaleAbs(np.maximum(sky, 0))
     canvas.classes[:rows] = MASK_CLASSES.index("sky")
     canvas.depth_m[:rows] = SKY_DEPTH_M
 
@@ -79,9 +79,8 @@ def _paint_ground(stage: Stage) -> None:
     canvas, street = stage.canvas, stage.street
     depth = stage.camera.ground_depth_m()
     rows = np.isfinite(depth) & (depth < SKY_DEPTH_M)
-    soft = smooth_noise(stage.rng, canvas.classes.shape, (60, 24))[..., None]
-    ground = np.float32(street.ground) * (0.8 + 0.4 * soft)
-    canvas.colour[rows] = np.clip(ground, 0, 255).astype(np.uint8)[rows]
+    soft = 0.8 + 0.4 * smooth_noise(stage.rng, canvas.classes.shape, (60, 24))
+    canvas.colour[rows] = cv2.convertScaleAbs(tinted(soft[rows], street.ground))
     canvas.depth_m[rows] = depth[rows, None]
     canvas.classes[rows] = MASK_CLASSES.index(
         "background" if street.place == "town" else "vegetation"
@@ -93,7 +92,7 @@ def _lay(stage: Stage, strip: Array, colour: Colour, name: str) -> None:
     stage.canvas.detail(strip, colour)
     cv2.fillPoly(
         stage.canvas.classes,
-        [np.round(np.clip(strip, -4000, 4000)).astype(np.int32)],
+        [np.rint(strip).astype(np.int32)],
         (MASK_CLASSES.index(name),),
     )
 

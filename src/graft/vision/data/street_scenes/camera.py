@@ -31,10 +31,11 @@ class Camera:
         """Frame pixels (N, 2) of street points (N, 3)."""
         points = np.asarray(points_m, np.float64)
         z = np.maximum(points[:, 2], NEAREST_M)
-        x = points[:, 0] + self.bend_m(z)
-        across = self.centre_px + self.focal_px * x / z
-        down = self.horizon_px + self.focal_px * (self.height_m - points[:, 1]) / z
-        return np.stack([across, down], axis=1)
+        scale = self.focal_px / z
+        pixels = np.empty((len(points), 2))
+        pixels[:, 0] = self.centre_px + scale * (points[:, 0] + self.bend_m(z))
+        pixels[:, 1] = self.horizon_px + scale * (self.height_m - points[:, 1])
+        return pixels
 
     def bend_m(self, z_m: Array) -> Array:
         """How far the street has moved sideways at a distance."""

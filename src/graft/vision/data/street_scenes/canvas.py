@@ -1,6 +1,7 @@
 """What is painted on: colour in daylight, what shines by itself, and the truth of each pixel."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -90,10 +91,7 @@ class Canvas:
 
 def ellipse(centre: tuple[float, float], radii: tuple[float, float], corners: int = 16) -> Array:
     """The corners (N, 2) of an ellipse."""
-    turn = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return np.stack(
-        [centre[0] + radii[0] * np.cos(turn), centre[1] + radii[1] * np.sin(turn)], axis=1
-    )
+    return _circle(corners) * radii + centre
 
 
 def quad(left: float, top: float, right: float, bottom: float) -> Array:
@@ -113,6 +111,12 @@ def blend(one: Colour, other: Colour, share: float) -> Colour:
     return red, green, blue
 
 
+@cache
+def _circle(corners: int) -> Array:
+    turn = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    return np.stack([np.cos(turn), np.sin(turn)], axis=1)
+
+
 def _layer(kind: type, channels: int = 1) -> Array:
     shape = (FRAME_HEIGHT_PX, FRAME_WIDTH_PX, channels)
     return np.zeros(shape if channels > 1 else shape[:2], kind)
@@ -120,7 +124,7 @@ def _layer(kind: type, channels: int = 1) -> Array:
 
 def _fixed(points: Array) -> Array:
     """Points as OpenCV wants them, with fractions of a pixel."""
-    return np.round(np.clip(points, -4000, 4000) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+    return np.rint(points * (1 << _SUBPIXEL_BITS)).astype(np.int32)
 
 
 def _clipped(points: Array) -> tuple[int, int, int, int]:

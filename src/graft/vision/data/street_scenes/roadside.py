@@ -79,7 +79,7 @@ def _paint_windows(stage: Stage, wall: float, z: float, storeys: int, colour: Co
         pane = _wall(stage, wall, z + 0.9, z + 2.3, low, top)
         stage.canvas.detail(pane, shade(_GLASS, rng.uniform(0.6, 1.7)))
         if rng.random() < 0.4 * lamps:
-            stage.canvas.shine(pane, shade(_LIT, rng.uniform(0.35, 0.85) * lamps))
+            stage.canvas.shine(pane, shade(_LIT, rng.uniform(0.15, 0.5) * lamps))
 
 
 def _wall(stage: Stage, x: float, near: float, far: float, low: float, top: float) -> Array:
@@ -104,13 +104,12 @@ def _paint_tree(stage: Stage, x: float, z: float, size: float) -> None:
     stage.canvas.solid(trunk, (84, 68, 52), thing)
     green = blend((58, 92, 42), (122, 128, 48), rng.random())
     unit = stage.camera.pixels_per_metre(z) * size
-    for tone in (0.68, 0.85, 1.0, 1.16):  # dark inside and below, light above
-        for _ in range(5):
-            lift = 3.5 + rng.normal(0, 0.55) + (tone - 0.9) * 1.8
-            centre = plane([[rng.normal(0, 0.75), lift]])[0]
-            radius = unit * rng.uniform(0.45, 0.95)
-            crown = ellipse((centre[0], centre[1]), (radius, radius * 0.85), 11)
-            crown += rng.normal(0, 0.1 * radius, crown.shape)
+    for tone in (0.66, 0.82, 0.96, 1.1):  # dark inside and below, light above
+        for x_m, lift_m in rng.normal((0, 3.5 + (tone - 0.9) * 2.4), (0.75, 0.5), (6, 2)):
+            centre = plane([[x_m, lift_m]])[0]
+            radius = unit * rng.uniform(0.9, 1.0 if tone < 0.7 else 0.95) * (1.15 - 0.6 * tone)
+            crown = ellipse((centre[0], centre[1]), (radius, radius * 0.85), 14)
+            crown += rng.normal(0, 0.07 * radius, crown.shape)
             stage.canvas.solid(crown, shade(green, tone * rng.uniform(0.92, 1.08)), thing)
 
 

@@ -33,7 +33,7 @@ def wear_down(face: Array, rng: Generator, level: float) -> Array:
 def _fade(colour: Array, cover: Array, rng: Generator, level: float) -> Array:
     """The sun takes the colours first, then the contrast."""
     bleached = 0.35 * colour.mean(axis=2, keepdims=True) + 0.65 * _BLEACHED * cover
-    return colour + (bleached - colour) * np.float32(level * rng.uniform(0, 0.85))
+    return colour + (bleached - colour) * np.float32(level * rng.uniform(0, 0.7))
 
 
 def _soil(colour: Array, cover: Array, rng: Generator, level: float) -> Array:
@@ -41,7 +41,7 @@ def _soil(colour: Array, cover: Array, rng: Generator, level: float) -> Array:
     blotches = np.clip(smooth_noise(rng, _SHAPE, (5, 5)) * 2 - 0.8, 0, 1)
     specks = smooth_noise(rng, _SHAPE, (20, 20))
     height = np.linspace(0, 1, _SHAPE[0], dtype=np.float32)[:, None] ** 2
-    share = level * (rng.uniform(0, 1.2) * blotches * (0.4 + specks) + rng.uniform(0, 0.7) * height)
+    share = level * (rng.uniform(0, 1.0) * blotches * (0.4 + specks) + rng.uniform(0, 0.7) * height)
     return colour + (_MUD * cover - colour) * np.clip(share, 0, 0.9)[..., None]
 
 
@@ -57,9 +57,9 @@ def _stick(colour: Array, cover: Array, rng: Generator) -> Array:
 
 def _light(colour: Array, rng: Generator) -> Array:
     """Backlight, the shadow of something near, or glare."""
-    colour = colour * np.float32(rng.uniform(0.55, 1.1))
+    colour = colour * np.float32(rng.uniform(0.65, 1.1))
     roll = rng.random()
-    if roll < 0.3:
+    if roll < 0.25:
         y, x = np.mgrid[-1 : 1 : _SHAPE[0] * 1j, -1 : 1 : _SHAPE[1] * 1j]
         turn = rng.uniform(0, 2 * np.pi)
         edge = np.cos(turn) * x + np.sin(turn) * y > rng.uniform(-0.5, 0.5)

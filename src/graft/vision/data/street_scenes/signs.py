@@ -16,7 +16,7 @@ from graft.vision.data.street_scenes.stage import Item, SignSight, Stage, Uprigh
 from graft.vision.data.street_scenes.street import Street
 from graft.vision.records import Array
 
-SMALLEST_PX, LARGEST_PX = 19.0, 50.0
+SMALLEST_PX, LARGEST_PX = 20.0, 54.0
 """Side of a plate in the frame."""
 _ATTEMPTS = 40
 
@@ -67,12 +67,12 @@ def _draw_plate(
     sign_class: str, camera: Camera, street: Street, rng: Generator, plates: list[Plate]
 ) -> Plate:
     """On a post of its own, or under a sign that already stands."""
-    roll, yaw = rng.normal(0, 4.5), rng.normal(0, 16)
+    roll, yaw = rng.normal(0, 4.5), rng.normal(0, 12)
     if plates and rng.random() < 0.25:
         upper = plates[rng.integers(len(plates))]
         below = upper.y_m - upper.side_m * 1.12
         return Plate(sign_class, upper.x_m, below, upper.z_m, upper.side_m, roll, upper.yaw_deg)
-    side_px = SMALLEST_PX + (LARGEST_PX - SMALLEST_PX) * rng.beta(1.1, 2.0)
+    side_px = SMALLEST_PX + (LARGEST_PX - SMALLEST_PX) * rng.beta(1.15, 1.7)
     side_m = rng.uniform(0.68, 0.95)
     z = camera.focal_px * side_m / side_px
     if rng.random() < 0.65:
@@ -95,7 +95,7 @@ def _paint_sign(stage: Stage, plate: Plate) -> None:
     stage.sights.append(
         SignSight(plate.sign_class, thing.instance, (left, top, right, bottom), painted)
     )
-    if stage.rng.random() < 0.22:
+    if stage.rng.random() < 0.15:
         _paint_leaves(stage, plate, corners)
 
 

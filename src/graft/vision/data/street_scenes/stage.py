@@ -53,6 +53,9 @@ class Upright:
 
     def __call__(self, points_m: object) -> Array:
         """Frame pixels (N, 2) of points (N, 2): metres to the right of its foot, and up."""
-        points = np.asarray(points_m, np.float64) * self._scale
-        across, up = points[:, 0] + self._x, points[:, 1]
-        return self._camera.project(np.stack([across, up, np.full(len(points), self._z)], axis=1))
+        points = np.asarray(points_m, np.float64)
+        placed = np.empty((len(points), 3))
+        placed[:, :2] = points * self._scale
+        placed[:, 0] += self._x
+        placed[:, 2] = self._z
+        return self._camera.project(placed)

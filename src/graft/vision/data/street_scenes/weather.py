@@ -6,7 +6,7 @@ from numpy.random import Generator
 
 from graft.vision.data.street_scenes.canvas import MASK_CLASSES
 from graft.vision.data.street_scenes.conditions import Conditions
-from graft.vision.data.street_scenes.noise import fine_noise, smooth_noise
+from graft.vision.data.street_scenes.noise import fine_noise, smooth_noise, tinted
 from graft.vision.data.street_scenes.stage import Stage
 from graft.vision.records import Array
 
@@ -14,12 +14,11 @@ from graft.vision.records import Array
 def develop(stage: Stage) -> Array:
     """The frame (H, W, 3) uint8 in RGB, as the camera of this drive would have stored it."""
     rng, conditions = stage.rng, stage.conditions
-    grain = 1 + 0.045 * fine_noise(rng, stage.canvas.classes.shape, 1)
-    photo = stage.canvas.colour * (grain * _light(stage)).astype(np.float32)
+    photo = stage.canvas.colour * _light(stage)
     photo += _glow(stage.canvas.light, conditions)
     if conditions.rain:
         _reflect(photo, stage)
-    _veil(photo, stage)
+    photo = _veil(photo, stage)
     if conditions.rain:
         _rain(photo, rng, conditions)
     photo = _lens(photo, rng, conditions)
@@ -30,8 +29,9 @@ def _light(stage: Stage) -> Array:
     """What falls on each pixel, (H, W, 3): the sky's light, shadows, and the own head lamps."""
     canvas, conditions = stage.canvas, stage.conditions
     height, width = canvas.classes.shape
+    grain = 1 + 0.045 * fine_noise(stage.rng, (height, width), 1)[..., 0]
     soft = 0.78 + 0.4 * smooth_noise(stage.rng, (height, width), (5, 8))
-    light = soft[..., None] * np.float32(conditions.ambient)
+    light = tinted(soft * grain, conditions.ambient)
     if conditions.lamps:
         across = (np.arange(width, dtype=np.float32) - stage.camera.centre_px) / (0.55 * width)
         up = np.maximum(stage.camera.horizon_px - np.arange(height, dtype=np.float32), 0) / 110
@@ -39,7 +39,9 @@ def _light(stage: Stage) -> Array:
         beam *= np.exp(-canvas.depth_m / 24) * 0.95 * conditions.lamps
         # Signs throw the light of head lamps back to where it came from.
         beam[canvas.classes == MASK_CLASSES.index("traffic_sign")] *= 1.5
-        light += beam[..., None] * (np.float32([1.0, 0.95, 0.84]) * (1.1 - conditions.ambient[1]))
+        # By day they are lost in the light of the sky.
+        beam *= 1.1 - conditions.ambient[1]
+        light += tinted(beam * grain, (1.0, 0.95, 0.84))
     # The sky is painted as it shines.
     light[canvas.classes == MASK_CLASSES.index("sky")] = 1
     return light
@@ -68,14 +70,12 @@ def _reflect(photo: Array, stage: Stage) -> None:
     below += (mirror * 1.1 - below) * share
 
 
-def _veil(photo: Array, stage: Stage) -> None:
+def _veil(photo: Array, stage: Stage) -> Array:
     """Fog and haze: what is far fades into the colour of the air."""
     conditions = stage.conditions
-    clear = np.exp(-stage.canvas.depth_m / np.float32(conditions.visibility_m))[..., None]
-    air = np.float32(conditions.sky_low) * np.float32(min(1.0, 0.35 + conditions.ambient[1]))
-    photo -= air
-    photo *= clear
-    photo += air
+    clear = np.exp(-stage.canvas.depth_m / np.float32(conditions.visibility_m))
+    bright = min(1.0, 0.35 + conditions.ambient[1])
+    return photo * tinted(clear, (1, 1, 1)) + tinted(1 - clear, np.multiply(conditions.sky_low, bright))
 
 
 def _rain(photo: Array, rng: Generator, conditions: Conditions) -> None:
@@ -91,26 +91,27 @@ def _rain(photo: Array, rng: Generator, conditions: Conditions) -> None:
     ):
         end = (int(x + slant * length / 20), int(y + length))
         cv2.line(streaks, (int(x), int(y)), end, int(rng.integers(20, 90)), 1, cv2.LINE_AA)
-    air = 40 + 190 * conditions.ambient[1]
-    photo += streaks[..., None] * np.float32(conditions.rain * air / 255)
+    air = conditions.rain * (40 + 190 * conditions.ambient[1]) / 255
+    photo += tinted(streaks, (air, air, air))
     drops = np.zeros((height, width), np.float32)
     for x, y, radius in zip(
         rng.integers(0, width, 14), rng.integers(0, height, 14), rng.integers(3, 9, 14), strict=True
     ):
         cv2.circle(drops, (int(x), int(y)), int(radius), 1.0, -1, cv2.LINE_AA)
-    share = cv2.blur(drops, (5, 5))[..., None] * 0.75 * conditions.rain
-    photo += (cv2.blur(photo, (21, 21)) * 1.08 - photo) * share
+    share = np.float32(0.75 * conditions.rain)
+    photo += (cv2.blur(photo, (21, 21)) * 1.08 - photo) * tinted(cv2.blur(drops, (5, 5)), [share] * 3)
 
 
 def _lens(photo: Array, rng: Generator, conditions: Conditions) -> Array:
-    """Blur by motion and focus, and darker corners."""
+    """Blur by motion and focus, darker corners, and the cast of the camera."""
     length = conditions.motion_px * rng.uniform(0.4, 1.6)
     if length > 1.2:
         photo = cv2.filter2D(photo, -1, _smear(length, rng.normal(0, 0.5)))
     defocus = conditions.defocus_px * rng.uniform(0.6, 1.5)
     photo = cv2.GaussianBlur(photo, (0, 0), max(defocus, 0.3))
     y, x = np.ogrid[-1 : 1 : photo.shape[0] * 1j, -1 : 1 : photo.shape[1] * 1j]
-    return photo * (1.03 - 0.14 * (x**2 + y**2)).astype(np.float32)[..., None]
+    corners = (1.03 - 0.14 * (x**2 + y**2)).astype(np.float32)
+    return photo * tinted(corners, conditions.cast)
 
 
 def _smear(length: float, turn: float) -> Array:
@@ -125,10 +126,10 @@ def _smear(length: float, turn: float) -> Array:
 
 
 def _sensor(photo: Array, rng: Generator, conditions: Conditions) -> Array:
-    """Gain, noise and the camera's own JPEG."""
-    photo = photo * np.float32(conditions.cast)
-    photo += fine_noise(rng, photo.shape[:2], 3) * np.float32(255 * conditions.noise)
-    pixels = np.clip(photo + 0.5, 0, 255).astype(np.uint8)
+    """Noise and the camera's own JPEG."""
+    noise = fine_noise(rng, photo.shape[:2], 3)
+    photo = cv2.scaleAdd(noise, 255 * conditions.noise, photo)
+    pixels = cv2.convertScaleAbs(np.maximum(photo, 0))
     quality = [cv2.IMWRITE_JPEG_QUALITY, conditions.jpeg_quality]
     _, coded = cv2.imencode(".jpg", pixels[..., ::-1], quality)
     return cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
