@@ -16,6 +16,10 @@ INTERPOLATIONS = {
 }
 
 
+RULE = "views-2"
+"""Changes with the pixels that equal options give."""
+
+
 class Preprocessing(Options):
     """The deterministic view of an image.
 
@@ -37,7 +41,7 @@ class Preprocessing(Options):
     @property
     def digest(self) -> str:
         """Identifies the view; equal digests give equal pixels."""
-        return digest_of(self.model_dump(mode="json"))
+        return digest_of([RULE, self.model_dump(mode="json")])
 
 
 def resize(pixels: Array, width_px: int, height_px: int, options: Preprocessing) -> Array:
@@ -45,7 +49,7 @@ def resize(pixels: Array, width_px: int, height_px: int, options: Preprocessing)
     height, width = pixels.shape[:2]
     if (height, width) == (height_px, width_px):
         return pixels
-    shrinks = height_px < height and width_px < width
+    shrinks = height_px < height or width_px < width
     chosen = "area" if shrinks and options.antialias else options.interpolation
     resized = cv2.resize(pixels, (width_px, height_px), interpolation=INTERPOLATIONS[chosen])
     return resized if resized.ndim == 3 else resized[:, :, None]
@@ -78,10 +82,8 @@ def with_channels(pixels: Array, channels: int) -> Array:
 
 def _centre_crop(pixels: Array, options: Preprocessing) -> Array:
     height, width = pixels.shape[:2]
-    side = options.size_px / options.crop_share
-    scale = side / min(height, width)
-    new_height = max(options.size_px, round(height * scale))
-    new_width = max(options.size_px, round(width * scale))
+    scale = round(options.size_px / options.crop_share) / min(height, width)
+    new_height, new_width = round(height * scale), round(width * scale)
     resized = resize(pixels, new_width, new_height, options)
     top, left = (new_height - options.size_px) // 2, (new_width - options.size_px) // 2
     return np.ascontiguousarray(resized[top : top + options.size_px, left : left + options.size_px])

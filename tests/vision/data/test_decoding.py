@@ -338,7 +338,8 @@ from graft.vision.errors import UnusableImageError
 
 draw = random.Random(int(sys.argv[2]))
 rules = [DecodingOptions(), DecodingOptions(frames="first", channels=4, short_side_px=None)]
-files = [p for p in sorted(Path(sys.argv[1]).rglob("*")) if p.is_file() and 0 < p.stat().st_size < 60_000]
+files = [p for p in sorted(Path(sys.argv[1]).rglob("*")) if p.is_file()]
+files = [p for p in files if 0 < p.stat().st_size < 60_000]
 for _ in range(1000):
     path = draw.choice(files)
     data = bytearray(path.read_bytes())

@@ -1,5 +1,6 @@
 """Policies as data: presets and compositions of albumentations, built strictly, saved as JSON."""
 
+import inspect
 import warnings
 from typing import Any
 
@@ -7,7 +8,7 @@ import albumentations as A
 
 from graft.vision.augmentation.options import PolicyOptions
 from graft.vision.errors import OptionsError, nearest
-from graft.vision.preprocessing import Preprocessing
+from graft.vision.preprocessing import INTERPOLATIONS, Preprocessing
 from graft.vision.task import Task
 
 VERSION = 1
@@ -43,48 +44,45 @@ def build_policy(policy: dict[str, Any], task: Task) -> A.Compose:
 
 
 def _view(view: Preprocessing) -> list[Any]:
-    """The deterministic view, as transforms."""
+    """The deterministic view, as transforms: the very pixels of `preprocessing.view_of`."""
     size = view.size_px
     if view.fit == "squash":
-        return [A.Resize(size, size, interpolation=_interpolation(view))]
+        return [A.Resize(size, size, **_scaling(view))]
     if view.fit == "letterbox":
         fill = [round(255 * value) for value in view.mean]
         return [
-            A.LongestMaxSize(size, interpolation=_interpolation(view)),
+            A.LongestMaxSize(size, **_scaling(view)),
             A.PadIfNeeded(size, size, fill=fill),
         ]
     return [
-        A.SmallestMaxSize(round(size / view.crop_share), interpolation=_interpolation(view)),
+        A.SmallestMaxSize(round(size / view.crop_share), **_scaling(view)),
         A.CenterCrop(size, size),
     ]
 
 
-def _interpolation(view: Preprocessing) -> int:
-    from graft.vision.preprocessing import INTERPOLATIONS
+def _scaling(view: Preprocessing) -> dict[str, Any]:
+    """Area averaging is for shrinking only: of a small image it would make blocks."""
+    return {
+        "interpolation": INTERPOLATIONS[view.interpolation],
+        "area_for_downscale": "image" if view.antialias else None,
+    }
 
-    return INTERPOLATIONS["area" if view.antialias else view.interpolation]
+
+def _light(view: Preprocessing, spread: float) -> list[Any]:
+    """Brightness, contrast and, where there is colour, saturation and a little hue."""
+    if view.channels != 3:
+        return []
+    factors = (1 - spread, 1 + spread)
+    return [A.ColorJitter(factors, factors, factors, (-spread / 15, spread / 15), p=0.8)]
 
 
 def _natural(options: PolicyOptions, view: Preprocessing) -> list[Any]:
     s, size = options.strength, view.size_px
-    color = (
-        []
-        if view.channels != 3
-        else [
-            A.ColorJitter(
-                brightness=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
-                contrast=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
-                saturation=(1 - 0.3 * s / 2, 1 + 0.3 * s / 2),
-                hue=(-0.03 * s, 0.03 * s),
-                p=0.8,
-            )
-        ]
-    )
     least = max(0.08, 1 - 0.6 * s)
     return [
-        A.RandomResizedCrop((size, size), scale=(least, 1.0), ratio=(0.8, 1.25)),
+        A.RandomResizedCrop((size, size), scale=(least, 1.0), ratio=(0.8, 1.25), **_scaling(view)),
         A.HorizontalFlip(p=0.5),
-        *color,
+        *_light(view, 0.15 * s),
     ]
 
 
@@ -101,7 +99,9 @@ def _traffic_sign(options: PolicyOptions, view: Preprocessing) -> list[Any]:
             border_mode=1,
             p=0.9,
         ),
-        A.RandomBrightnessContrast((-0.3 * s, 0.3 * s), (-0.3 * s, 0.3 * s), p=0.7),
+        # Light by factors, never by sums: a sum would drown a dark sign in black.
+        *_light(view, 0.4 * s),
+        A.RandomGamma((round(100 / (1 + s)), round(100 * (1 + s))), p=0.5),
         A.GaussianBlur(blur_limit=(3, 5), p=0.15),
     ]
 
@@ -155,6 +155,14 @@ def _transform(step: dict[str, Any]) -> Any:
             mend="correct the name",
         )
     arguments = {key: tuple(v) if isinstance(v, list) else v for key, v in step.items()}
+    accepted = list(inspect.signature(getattr(A, name)).parameters)
+    for key in arguments:
+        if key not in accepted:
+            raise OptionsError(
+                f"augmentation.transforms: {name} has no argument {key!r}{nearest(key, accepted)}",
+                allowed=", ".join(accepted),
+                mend="correct its arguments",
+            )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)

@@ -33,9 +33,10 @@ def set_training_mode(
     """
     model.eval()
     for name, module in model.named_modules():
-        if not name or next(module.children(), None) is not None:
-            continue
         is_batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        # timm's BatchNorm holds its activation as a child, and is still one module.
+        if not name or (next(module.children(), None) is not None and not is_batch_norm):
+            continue
         if stage_of_module(model, name) in trainable and (batch_norm_moves or not is_batch_norm):
             module.train()
 

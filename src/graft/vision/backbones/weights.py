@@ -172,9 +172,10 @@ def read_weights(path: Path, sha256: str | None) -> State:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        reason = str(error).partition("\n")[0][:120]
         raise WeightsError(
             f"{path} cannot be read as tensors and nothing else",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0][:120]}",
+            found=f"{type(error).__name__}: {reason}",
             allowed="safetensors, or a state dict that loads with weights_only",
             mend="convert it to safetensors where it was made",
         ) from error

@@ -1,4 +1,8 @@
-"""Temperature scaling (Guo et al., 2017), through the task's own loss."""
+"""Temperature scaling (Guo et al., 2017), through the task's own loss.
+
+Truth is smoothed as in Platt (1999): without that, a model which is right on every one of few
+images would be told to be as sure as can be.
+"""
 
 from collections.abc import Sequence
 
@@ -20,9 +24,11 @@ def fit_temperature(
     if len(truths) < ENOUGH_IMAGES:
         return 1.0
 
+    smoothed = LossOptions(label_smoothing=2 / (len(truths) + 2))
+
     def loss_at(logarithm: float) -> float:
         scaled = outputs.double() / float(np.exp(logarithm))
-        return float(task.loss(scaled, truths, classes, LossOptions()))
+        return float(task.loss(scaled, truths, classes, smoothed))
 
     found = minimize_scalar(loss_at, bounds=(np.log(LEAST), np.log(GREATEST)), method="bounded")
     return float(np.exp(found.x))

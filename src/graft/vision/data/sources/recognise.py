@@ -11,10 +11,16 @@ from PIL import Image
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.folders import is_image, read_folders, walk_files
 from graft.vision.data.sources.reading import SourceReading, compile_group_pattern, group_of
-from graft.vision.data.sources.table import TABLE_ENDINGS, choose_columns, load_table, read_table
+from graft.vision.data.sources.table import (
+    LABEL_NAMES,
+    TABLE_ENDINGS,
+    choose_columns,
+    load_table,
+    read_table,
+)
 from graft.vision.errors import DataError, GraftError
 
-TRACK = r"([^/]+/[^/]+)/(\d+)_\d+\.\w+$"
+TRACK = r"((?:[^/]+/)?[^/]+)/(\d+)_\d+\.\w+$"
 PATIENT = r"/(\d{6,})_\d+\.\w+$"
 
 
@@ -48,12 +54,14 @@ def recognise(root: Path) -> Recognition:
     classes = {row.truth for row in reading.rows}
     if len(classes) >= 2:
         return _folders(root, reading)
-    table = _find_table(root)
+    faults: list[str] = []
+    table = _find_table(root, faults)
     if table is not None:
         return table
     raise DataError(
         f"the layout of {root} is not recognised",
-        found=f"{images} images, {len(classes)} class folders, no table with path and label",
+        found=f"{images} images, {len(classes)} class folders, "
+        + (faults[0] if faults else "no table with path and label"),
         allowed="class folders, split folders with class folders, or a table in CSV or parquet",
         mend="sort the images into one folder per class, or write a table path,label",
     )
@@ -77,11 +85,15 @@ def _folders(root: Path, reading: SourceReading) -> Recognition:
     return Recognition("folders", "classification", options, found, doubts)
 
 
-def _find_table(root: Path) -> Recognition | None:
+def _find_table(root: Path, faults: list[str]) -> Recognition | None:
     for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() in TABLE_ENDINGS:
-                found = _table(root, path)
+                try:
+                    found = _table(root, path)
+                except DataError as error:
+                    faults.append(str(error).split("; next: ")[0])
+                    continue
                 if found is not None:
                     return found
     return None
@@ -94,12 +106,11 @@ def _table(root: Path, path: Path) -> Recognition | None:
     if path.parent != root:
         options["folder"] = path.parent.relative_to(root).as_posix()
     flags = [n for n in table.columns if len(table) and set(table[n].str.strip()) <= {"0", "1"}]
+    if any(name.lower() in LABEL_NAMES for name in table.columns):
+        flags = []
     if len(flags) >= 2:
         options |= {"label_columns": flags, "multi_label": True}
-    try:
-        chosen = choose_columns(table, SourceOptions.parse(options, "table"), path)
-    except DataError:
-        return None
+    chosen = choose_columns(table, SourceOptions.parse(options, "table"), path)
     options |= {f"{role}_column": name for role, name in chosen.items() if name}
     if flags and len(flags) >= 2:
         options.pop("label_column", None)

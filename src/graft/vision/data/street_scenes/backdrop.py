@@ -90,11 +90,8 @@ def _paint_ground(stage: Stage) -> None:
 def _lay(stage: Stage, strip: Array, colour: Colour, name: str) -> None:
     """Paint on the ground; the distance of the ground stays as it is."""
     stage.canvas.detail(strip, colour)
-    cv2.fillPoly(
-        stage.canvas.classes,
-        [np.rint(strip).astype(np.int32)],
-        (MASK_CLASSES.index(name),),
-    )
+    corners = np.rint(strip).astype(np.int32)
+    cv2.fillPoly(stage.canvas.classes, [corners], (MASK_CLASSES.index(name),))
 
 
 def _paint_road(stage: Stage) -> None:
@@ -103,26 +100,26 @@ def _paint_road(stage: Stage) -> None:
         stone = shade((158, 152, 146), rng.uniform(0.85, 1.1))
         for inner, outer in _sidewalks(stage):
             _lay(stage, ribbon(stage, inner, outer, 1.8, FAR_M), stone, "sidewalk")
-            kerb = np.sign(inner) * 0.18
-            _lay(
-                stage,
-                ribbon(stage, inner, inner + kerb, 1.8, FAR_M),
-                shade(stone, 1.18),
-                "sidewalk",
-            )
+            kerb = inner + np.sign(inner) * 0.18
+            stage.canvas.detail(ribbon(stage, inner, kerb, 1.8, FAR_M), shade(stone, 1.18))
     road = ribbon(stage, street.left_m, street.right_m, 1.8, FAR_M)
     _lay(stage, road, street.asphalt, "road")
-    for _ in range(rng.integers(2, 6)):  # repairs
-        left = rng.uniform(street.left_m, street.right_m - 0.8)
-        near = rng.uniform(3, 30)
-        width, length = rng.uniform(0.3, 1.6), rng.uniform(1.0, 12.0)
-        right = min(left + width, street.right_m)
-        tone = shade(street.asphalt, rng.uniform(0.82, 1.1))
-        stage.canvas.detail(ribbon(stage, left, right, near, near + length), tone)
+    _paint_repairs(stage)
     for lane in street.lane_centres_m:  # wheels darken the lanes
         for wheel in (-0.75, 0.75):
             x = lane + wheel
             stage.canvas.darken(ribbon(stage, x - 0.25, x + 0.25, 1.8, 90.0), 0.07)
+
+
+def _paint_repairs(stage: Stage) -> None:
+    street, rng = stage.street, stage.rng
+    for _ in range(rng.integers(2, 6)):
+        left = rng.uniform(street.left_m, street.right_m - 0.8)
+        right = min(left + rng.uniform(0.3, 1.6), street.right_m)
+        near = rng.uniform(3, 30)
+        tone = shade(street.asphalt, rng.uniform(0.82, 1.1))
+        far = near + rng.uniform(1.0, 12.0)
+        stage.canvas.detail(ribbon(stage, left, right, near, far), tone)
 
 
 def _sidewalks(stage: Stage) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -84,9 +84,9 @@ class Canvas:
             return
         shadow = np.zeros((h, w), np.float32)
         cv2.fillPoly(shadow, [_fixed(points - (x, y))], (share,), cv2.LINE_8, _SUBPIXEL_BITS)
-        shadow = cv2.blur(shadow, (5, 3))
+        soft = cv2.blur(shadow, (5, 3))
         part = self.colour[y : y + h, x : x + w]
-        part[:] = (part * (1 - shadow[..., None])).astype(np.uint8)
+        part[:] = (part * (1 - soft[..., None])).astype(np.uint8)
 
 
 def ellipse(centre: tuple[float, float], radii: tuple[float, float], corners: int = 16) -> Array:

@@ -25,7 +25,7 @@ class Conditions:
     rain: float = 0.0
     noise: float = 0.012
     motion_px: float = 1.0
-    defocus_px: float = 0.45
+    defocus_px: float = 0.4
     cast: Tint = (1.0, 1.0, 1.0)
     """Gain of the camera's channels."""
     jpeg_quality: int = 84
@@ -36,7 +36,7 @@ class Conditions:
 KINDS = {
     kind.name: kind
     for kind in (
-        Conditions("day", (1.0, 0.98, 0.94), (84, 140, 205), (196, 214, 228)),
+        Conditions("day", (1.0, 0.98, 0.94), (84, 140, 205), (196, 214, 228), clouds=0.7),
         Conditions(
             "night",
             (0.10, 0.11, 0.16),
@@ -46,7 +46,7 @@ KINDS = {
             clouds=0.1,
             noise=0.030,
             motion_px=2.0,
-            defocus_px=0.6,
+            defocus_px=0.5,
             jpeg_quality=76,
         ),
         Conditions(
@@ -59,7 +59,7 @@ KINDS = {
             visibility_m=170.0,
             rain=0.8,
             noise=0.018,
-            defocus_px=0.65,
+            defocus_px=0.55,
             jpeg_quality=80,
         ),
         Conditions(
@@ -71,7 +71,7 @@ KINDS = {
             clouds=0.6,
             noise=0.022,
             motion_px=1.8,
-            defocus_px=0.6,
+            defocus_px=0.5,
         ),
         Conditions(
             "fog",
@@ -82,7 +82,7 @@ KINDS = {
             clouds=0.0,
             visibility_m=30.0,
             noise=0.016,
-            defocus_px=0.6,
+            defocus_px=0.5,
         ),
         Conditions(
             "overcast",

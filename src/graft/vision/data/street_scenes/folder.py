@@ -22,7 +22,7 @@ from graft.vision.data.street_scenes.scene import Scene, render_scene
 from graft.vision.errors import DataError
 from graft.vision.records import Array
 
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 80]
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 76]
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 9]
 
 

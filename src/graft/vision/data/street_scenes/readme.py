@@ -39,15 +39,16 @@ def write_readme(
 Synthetic: every picture was rendered by graft itself, none was ever taken by a camera. It exists so
 that everything can be tried without a download; never present it as real.
 
-- Made by `python -m graft.vision.data.street_scenes FOLDER --seed {options.seed}{flag}`; seed
-  {options.seed}. The same seed, with the same versions of NumPy and OpenCV, gives the same bytes.
+- Seed {options.seed}. Made by
+  `python -m graft.vision.data.street_scenes FOLDER --seed {options.seed}{flag}`.
+  The same seed, with the same versions of graft, NumPy and OpenCV, gives the same bytes.
 - Licence: that of graft. No person, number plate or place in it exists.
 - Signs are hard on purpose: worn, tilted, half hidden, blurred, a few dozen pixels wide.
 
 ## Parts
 
-A drive has one street, one light and one camera; no drive is in two parts. Keep its images together:
-the drive leads each name (`d03_s0012_1.png`: drive 3, frame 12, sign 1).
+A drive has one street, one light and one camera; no drive is in two parts. Keep its images
+together: the drive leads each name (`d03_s0012_1.png`: drive 3, frame 12, sign 1).
 
 {_parts_table(parts, counts)}
 
@@ -59,8 +60,8 @@ the drive leads each name (`d03_s0012_1.png`: drive 3, frame 12, sign 1).
 
 - `signs/PART/CLASS/`: signs cut from the camera's frames, 24 to 64 px, PNG.
 - `scenes/PART/images/`: the frames at half size, {PICTURE_WIDTH_PX}×{PICTURE_HEIGHT_PX} px, JPEG.
-- `scenes/PART/masks/`: one PNG per frame; its values count the lines of `scenes/classes.txt` from 0:
-  {", ".join(MASK_CLASSES)}.
+- `scenes/PART/masks/`: one PNG per frame; its values are the lines of `scenes/classes.txt`,
+  from 0: {", ".join(MASK_CLASSES)}.
 - `scenes/PART.json`: boxes in COCO format, of what can be seen: {", ".join(BOX_CLASSES)}.
 
 ## Signs

@@ -15,8 +15,11 @@ FACADES: tuple[Colour, ...] = (
     (142, 92, 78), (178, 186, 190), (214, 190, 156),
 )  # fmt: skip
 _GLASS: Colour = (62, 74, 88)
+_TILES: Colour = (112, 66, 54)
 _LIT: Colour = (255, 206, 120)
 _BAY_M, _STOREY_M = 3.2, 3.1
+_WINDOWS_SEEN_M = 75.0
+"""Farther away a window is narrower than a pixel."""
 
 
 def plan_roadside(street: Street, rng: Generator) -> list[Item]:
@@ -26,7 +29,9 @@ def plan_roadside(street: Street, rng: Generator) -> list[Item]:
         wall = edge + side * (street.sidewalk_m + (0.3 if street.place == "town" else 6.0))
         if street.place != "country":
             items += _plan_buildings(street, rng, wall, side)
-        items += _plan_trees(street, rng, edge + side * (street.sidewalk_m + 0.4), side)
+        # In a town trees stand on the sidewalk: behind it there are walls.
+        row = 0.5 if street.place == "town" else street.sidewalk_m + 0.4
+        items += _plan_trees(street, rng, edge + side * row, side)
         items += _plan_lamps(street, rng, edge + side * 0.5, side)
     return items
 
@@ -62,11 +67,18 @@ def _paint_building(
         z = near + bay * _BAY_M
         front = _wall(stage, wall, z, z + _BAY_M, 0, height)
         stage.canvas.solid(front, colour, Thing("background", z + _BAY_M / 2))
-        _paint_windows(stage, wall, z, storeys, colour)
+        if z < _WINDOWS_SEEN_M:
+            _paint_windows(stage, wall, z, storeys, colour)
+    ridge = height + (2.8 if stage.street.place == "suburb" else 0.0)
+    if ridge > height:
+        far, over = near + bays * _BAY_M, wall + side * 5.5
+        eaves = [[wall, height, near], [wall, height, far], [over, ridge, far], [over, ridge, near]]
+        tiles = shade(_TILES, stage.rng.uniform(0.7, 1.2))
+        stage.canvas.solid(stage.camera.project(eaves), tiles, Thing("background", near + 2))
     if near > 2:
         plane = Upright(stage.camera, wall, near)
-        gable = plane([[0, 0], [side * 11, 0], [side * 11, height], [0, height]])
-        stage.canvas.solid(gable, shade(colour, 0.72), Thing("background", near))
+        outline = [[0, 0], [side * 11, 0], [side * 11, height], [side * 5.5, ridge], [0, height]]
+        stage.canvas.solid(plane(outline), shade(colour, 0.72), Thing("background", near))
 
 
 def _paint_windows(stage: Stage, wall: float, z: float, storeys: int, colour: Colour) -> None:
@@ -87,7 +99,7 @@ def _wall(stage: Stage, x: float, near: float, far: float, low: float, top: floa
 
 
 def _plan_trees(street: Street, rng: Generator, row_m: float, side: int) -> list[Item]:
-    spacing = {"town": 26.0, "suburb": 15.0, "country": 11.0}[street.place]
+    spacing = {"town": 36.0, "suburb": 15.0, "country": 11.0}[street.place]
     items = []
     for z in np.arange(rng.uniform(5, 5 + spacing), 150, spacing):
         depth = float(z + rng.uniform(-3, 3))
@@ -104,10 +116,11 @@ def _paint_tree(stage: Stage, x: float, z: float, size: float) -> None:
     stage.canvas.solid(trunk, (84, 68, 52), thing)
     green = blend((58, 92, 42), (122, 128, 48), rng.random())
     unit = stage.camera.pixels_per_metre(z) * size
+    tufts = 6 if z < 50 else 3
     for tone in (0.66, 0.82, 0.96, 1.1):  # dark inside and below, light above
-        for x_m, lift_m in rng.normal((0, 3.5 + (tone - 0.9) * 2.4), (0.75, 0.5), (6, 2)):
-            centre = plane([[x_m, lift_m]])[0]
-            radius = unit * rng.uniform(0.9, 1.0 if tone < 0.7 else 0.95) * (1.15 - 0.6 * tone)
+        middle = 0, 3.5 + (tone - 0.9) * 2.4
+        for centre in plane(rng.normal(middle, (0.75, 0.5), (tufts, 2))):
+            radius = unit * rng.uniform(0.85, 1.0) * (1.15 - 0.6 * tone)
             crown = ellipse((centre[0], centre[1]), (radius, radius * 0.85), 14)
             crown += rng.normal(0, 0.07 * radius, crown.shape)
             stage.canvas.solid(crown, shade(green, tone * rng.uniform(0.92, 1.08)), thing)

@@ -140,14 +140,11 @@ def _no_overtaking(face: Face) -> None:
     _prohibition(face)
     for x, colour in ((-0.29, RED), (0.29, BLACK)):
         cabin = [(-0.15, 0.0), (-0.09, -0.24), (0.09, -0.24), (0.15, 0.0)]
+        tyre = [(-0.06, 0.2), (0.06, 0.2), (0.06, 0.31), (-0.06, 0.31)]
         body = [(-0.23, 0.2), (-0.23, -0.02), (0.23, -0.02), (0.23, 0.2)]
-        face.fill(np.array(cabin) + (x, 0), colour)
-        face.fill(np.array(body) + (x, 0), colour)
-        for wheel in (-0.16, 0.16):
-            face.fill(
-                np.array([(-0.06, 0.2), (0.06, 0.2), (0.06, 0.31), (-0.06, 0.31)]) + (x + wheel, 0),
-                colour,
-            )
+        left, right = ([(a + w, b) for a, b in tyre] for w in (-0.16, 0.16))
+        for shape in (cabin, body, left, right):
+            face.fill([(x + a, b) for a, b in shape], colour)
 
 
 def _priority_road(face: Face) -> None:

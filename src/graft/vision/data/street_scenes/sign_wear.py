@@ -7,8 +7,8 @@ from graft.vision.data.street_scenes.noise import smooth_noise
 from graft.vision.data.street_scenes.sign_faces import FACE_SIDE_PX
 from graft.vision.records import Array
 
-_BLEACHED = np.float32([206, 200, 190])
-_MUD = np.float32([92, 78, 60])
+_BLEACHED = np.array([206, 200, 190], np.float32)
+_MUD = np.array([92, 78, 60], np.float32)
 _SHAPE = (FACE_SIDE_PX, FACE_SIDE_PX)
 
 

@@ -72,7 +72,7 @@ def _draw_plate(
         upper = plates[rng.integers(len(plates))]
         below = upper.y_m - upper.side_m * 1.12
         return Plate(sign_class, upper.x_m, below, upper.z_m, upper.side_m, roll, upper.yaw_deg)
-    side_px = SMALLEST_PX + (LARGEST_PX - SMALLEST_PX) * rng.beta(1.15, 1.7)
+    side_px = SMALLEST_PX + (LARGEST_PX - SMALLEST_PX) * rng.beta(1.3, 1.6)
     side_m = rng.uniform(0.68, 0.95)
     z = camera.focal_px * side_m / side_px
     if rng.random() < 0.65:
@@ -95,7 +95,7 @@ def _paint_sign(stage: Stage, plate: Plate) -> None:
     stage.sights.append(
         SignSight(plate.sign_class, thing.instance, (left, top, right, bottom), painted)
     )
-    if stage.rng.random() < 0.15:
+    if stage.rng.random() < 0.12:
         _paint_leaves(stage, plate, corners)
 
 
@@ -107,7 +107,7 @@ def paste_face(canvas: Canvas, face: Array, corners: Array, thing: Thing) -> int
     # Reduced first, by area: a warp alone would skip pixels and the digits with them.
     side = max(8, round(max(w, h)))
     small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
-    source = np.float32([[0, 0], [side, 0], [side, side], [0, side]]) - np.float32(0.5)
+    source = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32) - np.float32(0.5)
     warp = cv2.getPerspectiveTransform(source, (corners - (x, y)).astype(np.float32))
     warped = cv2.warpPerspective(small, warp, (w, h))
     part = np.s_[y : y + h, x : x + w]

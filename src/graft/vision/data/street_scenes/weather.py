@@ -65,9 +65,10 @@ def _reflect(photo: Array, stage: Stage) -> None:
     mirror = cv2.blur(photo[horizon - rows : horizon][::-1], (5, 31))
     puddles = np.clip(smooth_noise(stage.rng, mirror.shape[:2], (16, 7)) * 1.6 - 0.3, 0, 1)
     road = stage.canvas.classes[horizon : horizon + rows] == MASK_CLASSES.index("road")
-    share = (road * puddles * 0.5 * stage.conditions.rain)[..., None]
+    near = np.linspace(1, 0, rows, dtype=np.float32)[:, None] ** 0.5
+    share = (road * puddles * near * np.float32(0.55 * stage.conditions.rain)).astype(np.float32)
     below = photo[horizon : horizon + rows]
-    below += (mirror * 1.1 - below) * share
+    below += (mirror * 1.1 - below) * tinted(share, (1, 1, 1))
 
 
 def _veil(photo: Array, stage: Stage) -> Array:
@@ -75,31 +76,25 @@ def _veil(photo: Array, stage: Stage) -> Array:
     conditions = stage.conditions
     clear = np.exp(-stage.canvas.depth_m / np.float32(conditions.visibility_m))
     bright = min(1.0, 0.35 + conditions.ambient[1])
-    return photo * tinted(clear, (1, 1, 1)) + tinted(1 - clear, np.multiply(conditions.sky_low, bright))
+    air = [bright * channel for channel in conditions.sky_low]
+    return photo * tinted(clear, (1, 1, 1)) + tinted(1 - clear, air)
 
 
 def _rain(photo: Array, rng: Generator, conditions: Conditions) -> None:
     """Streaks in the air, and drops on the windscreen."""
     height, width = photo.shape[:2]
     streaks = np.zeros((height, width), np.uint8)
-    slant = rng.normal(0, 5)
-    for x, y, length in zip(
-        rng.uniform(0, width, 260),
-        rng.uniform(-20, height, 260),
-        rng.uniform(8, 26, 260),
-        strict=True,
-    ):
-        end = (int(x + slant * length / 20), int(y + length))
+    slant = rng.normal(0, 0.25)
+    for x, y, length in rng.uniform((0, -20, 8), (width, height, 26), (260, 3)):
+        end = (int(x + slant * length), int(y + length))
         cv2.line(streaks, (int(x), int(y)), end, int(rng.integers(20, 90)), 1, cv2.LINE_AA)
     air = conditions.rain * (40 + 190 * conditions.ambient[1]) / 255
     photo += tinted(streaks, (air, air, air))
     drops = np.zeros((height, width), np.float32)
-    for x, y, radius in zip(
-        rng.integers(0, width, 14), rng.integers(0, height, 14), rng.integers(3, 9, 14), strict=True
-    ):
-        cv2.circle(drops, (int(x), int(y)), int(radius), 1.0, -1, cv2.LINE_AA)
-    share = np.float32(0.75 * conditions.rain)
-    photo += (cv2.blur(photo, (21, 21)) * 1.08 - photo) * tinted(cv2.blur(drops, (5, 5)), [share] * 3)
+    for x, y, radius in rng.integers((0, 0, 3), (width, height, 9), (14, 3)):
+        cv2.circle(drops, (int(x), int(y)), int(radius), 0.75 * conditions.rain, -1, cv2.LINE_8)
+    behind = cv2.blur(photo, (21, 21)) * 1.08
+    photo += (behind - photo) * tinted(cv2.blur(drops, (5, 5)), (1, 1, 1))
 
 
 def _lens(photo: Array, rng: Generator, conditions: Conditions) -> Array:
@@ -132,4 +127,5 @@ def _sensor(photo: Array, rng: Generator, conditions: Conditions) -> Array:
     pixels = cv2.convertScaleAbs(np.maximum(photo, 0))
     quality = [cv2.IMWRITE_JPEG_QUALITY, conditions.jpeg_quality]
     _, coded = cv2.imencode(".jpg", pixels[..., ::-1], quality)
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
+    decoded: Array = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
+    return decoded[..., ::-1]

@@ -56,7 +56,7 @@ def confusion(table: pd.DataFrame) -> str:
     cell = max(9, min(46, 640 // max(count, 1)))
     margin = min(170, 12 + 6 * max(len(str(name)) for name in table.index))
     size = cell * count
-    parts = [_open(size + margin + 8, size + margin + 24)]
+    parts = [_open(max(size + margin + 8, 260), size + margin + 24)]
     counts = table.to_numpy(int)
     for row, name in enumerate(table.index):
         y = margin + row * cell
@@ -86,10 +86,10 @@ def confusion(table: pd.DataFrame) -> str:
                 )
     parts.append(
         _text(
-            margin + size / 2,
+            4,
             size + margin + 18,
-            "predicted (columns), truth (rows)",
-            "middle",
+            "truth in rows, prediction in columns",
+            "start",
             11,
             SOFT,
         )
