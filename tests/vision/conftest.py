@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_ground import lay_tiny_ground
 
 from graft.vision.backbones.backbone import Backbone
 from graft.vision.backbones.options import BackboneOptions
 from graft.vision.backbones.weights import load_backbone
 from graft.vision.contenders.ground import Ground
-from tiny_ground import lay_tiny_ground
 
 
 @pytest.fixture(scope="session")

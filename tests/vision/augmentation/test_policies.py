@@ -6,6 +6,7 @@ from typing import Any
 import albumentations as A
 import numpy as np
 import pytest
+from tiny_ground import draw_image
 
 from graft.vision.augmentation.options import PolicyOptions
 from graft.vision.augmentation.policies import PRESETS, build_policy, compose_policy
@@ -15,7 +16,6 @@ from graft.vision.preprocessing import Preprocessing, view_of
 from graft.vision.records import Array
 from graft.vision.task import Task
 from graft.vision.tasks import choose_task
-from tiny_ground import draw_image
 
 TASK: Task = choose_task({"name": "classification"})[0]
 PLAIN = [name for name in PRESETS if name != "custom"]
@@ -133,7 +133,9 @@ def test_radiology__never_changes_colour() -> None:
 def test_natural__changes_colour() -> None:
     grey = np.repeat(draw_image(0, 0)[:, :, :1], 3, axis=2) // 2
     grey[:, :, 0] += 40
-    hues = {tuple(drawn.reshape(-1, 3).mean(0).round(1)) for drawn in draws(policy("natural"), grey, 9)}
+    hues = {
+        tuple(drawn.reshape(-1, 3).mean(0).round(1)) for drawn in draws(policy("natural"), grey, 9)
+    }
     assert len(hues) == 9
 
 

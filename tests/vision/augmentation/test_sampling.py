@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_policies import policy
+from tiny_ground import draw_image
 
 from graft.vision.augmentation.preview import preview_policy
 from graft.vision.augmentation.sampling import Augmenter, sample_seed
 from graft.vision.contenders.ground import Ground
 from graft.vision.task import Task
 from graft.vision.tasks import choose_task
-from test_policies import policy
-from tiny_ground import draw_image
 
 TASK: Task = choose_task({"name": "classification"})[0]
 NAMES = [f"{i:02d}.png" for i in range(40)]

@@ -67,7 +67,9 @@ def test_stages__stand_in_the_order_data_meets_them(name: str) -> None:
     assert tuple(met) == backbone.stages
 
 
-def test_stages__of_a_vit_count_its_tokens_to_the_stem_and_its_last_norm_to_the_last_block() -> None:
+def test_stages__of_a_vit_count_its_tokens_to_the_stem_and_its_last_norm_to_the_last_block() -> (
+    None
+):
     vit = built("vit_tiny_patch16_224")
     assert vit.stages == ("patch_embed", *(f"blocks.{i}" for i in range(12)))
     assert vit.stage_of("model.cls_token") == vit.stage_of("model.pos_embed") == "patch_embed"

@@ -223,7 +223,8 @@ def test_hostile__would_run_where_pickles_are_trusted(tmp_path, marker, hostile)
         b"\x01\x02",
         struct.pack("<Q", 1 << 60) + b"{}",
         struct.pack("<Q", 10) + b"not a json",
-        struct.pack("<Q", 74) + b'{"a":{"dtype":"F32","shape":[99],"data_offsets":[0,396]}}'.ljust(74),
+        struct.pack("<Q", 74)
+        + b'{"a":{"dtype":"F32","shape":[99],"data_offsets":[0,396]}}'.ljust(74),
     ],
     ids=["empty", "short", "header of an exabyte", "header no JSON", "tensors cut off"],
 )

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from marks import Marks
 
 from graft.vision.evaluation.bootstrap import bootstrap_scores, interval, resamples
 from graft.vision.evaluation.options import EvaluationOptions
-from marks import Marks
 
 OPTIONS = EvaluationOptions(resamples=400, seed=3)
 ALONE = [f"u{i}" for i in range(60)]

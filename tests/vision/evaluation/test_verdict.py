@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from marks import contender
 from scipy.stats import binom
 
 from graft.vision.evaluation.options import EvaluationOptions
 from graft.vision.evaluation.verdict import Contender, holm, judge, paired_difference
-from marks import contender
 
 OPTIONS = EvaluationOptions(resamples=400)
 
@@ -28,7 +28,9 @@ def verdict_of(*contenders: Contender, options: EvaluationOptions = OPTIONS) -> 
 def test_judge__equal_models_cannot_be_told_apart_and_the_cheapest_is_chosen() -> None:
     right = marks(100, range(20))
     found = verdict_of(
-        contender("fine_tuned", right, 30), contender("probe", right, 1), contender("scratch", right, 9)
+        contender("fine_tuned", right, 30),
+        contender("probe", right, 1),
+        contender("scratch", right, 9),
     )
     assert found["chosen"] == "probe"
     assert set(found["indistinguishable"]) == {"probe", "fine_tuned", "scratch"}
@@ -78,14 +80,17 @@ def test_judge__what_few_images_cannot_show_it_cannot_tell() -> None:
 def test_judge__scratch_as_good_as_the_pre_trained_is_called_a_misfit() -> None:
     right = marks(100, range(20))
     found = verdict_of(
-        contender("probe", right, 1), contender("fine_tuned", right, 30), contender("scratch", right, 20)
+        contender("probe", right, 1),
+        contender("fine_tuned", right, 30),
+        contender("scratch", right, 20),
     )
     assert any(sentence.startswith("Misfit: ") for sentence in found["sentences"])
 
 
 def test_judge__says_what_pre_training_is_worth_where_it_is() -> None:
     found = verdict_of(
-        contender("probe", marks(200, range(10)), 1), contender("scratch", marks(200, range(90)), 20)
+        contender("probe", marks(200, range(10)), 1),
+        contender("scratch", marks(200, range(90)), 20),
     )
     assert found["sentences"][-1].startswith("Pre-training is worth +0.400")
 
@@ -93,7 +98,11 @@ def test_judge__says_what_pre_training_is_worth_where_it_is() -> None:
 def test_judge__an_undefined_score_supports_no_claim() -> None:
     right = marks(20)
     found = judge(
-        [contender("probe", right, 1), contender("fine_tuned", right, 2), contender("scratch", right, 3)],
+        [
+            contender("probe", right, 1),
+            contender("fine_tuned", right, 2),
+            contender("scratch", right, 3),
+        ],
         "undefined",
         [f"u{i}" for i in range(20)],
         OPTIONS,
@@ -123,7 +132,9 @@ def test_judge__is_the_same_whatever_the_order_of_contenders() -> None:
     scratch = contender("scratch", marks(80, range(40)), 4)
     one, other = verdict_of(probe, fine_tuned, scratch), verdict_of(scratch, fine_tuned, probe)
     assert one["sentences"] == other["sentences"]
-    assert {row["name"]: row for row in one["table"]} == {row["name"]: row for row in other["table"]}
+    assert {row["name"]: row for row in one["table"]} == {
+        row["name"]: row for row in other["table"]
+    }
 
 
 def test_judge__passes_on_what_a_model_notes_of_itself() -> None:

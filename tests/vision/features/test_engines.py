@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny_ground import VIEW_PX
 
 from graft.vision.backbones.backbone import Backbone
 from graft.vision.contenders.ground import Ground
@@ -14,7 +15,6 @@ from graft.vision.records import Array
 from graft.vision.task import ClassTable
 from graft.vision.tasks.classification.model import build_model
 from graft.vision.tasks.classification.options import TaskOptions
-from tiny_ground import VIEW_PX
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +74,13 @@ def test_engine__names_itself_with_its_version(ground: Ground) -> None:
     assert engine.name == f"torch {torch.__version__}"
 
 
-def test_engine__that_is_not_here_is_refused_with_those_that_are(ground: Ground, monkeypatch) -> None:
+def test_engine__that_is_not_here_is_refused_with_those_that_are(
+    ground: Ground, monkeypatch
+) -> None:
     monkeypatch.setattr(engines, "device_name", lambda: "cpu")
-    with pytest.raises(OptionsError, match=r"engine 'cuda' is not to be had.*allowed: auto,.*torch"):
+    with pytest.raises(
+        OptionsError, match=r"engine 'cuda' is not to be had.*allowed: auto,.*torch"
+    ):
         choose_engine(ground.new_model(), VIEW_PX, 2, "cuda")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tiny_ground import draw_image, fill_pixels
 
 from graft.vision.augmentation.options import PolicyOptions
 from graft.vision.augmentation.policies import compose_policy
@@ -19,7 +20,6 @@ from graft.vision.features.options import FeatureExtractionOptions
 from graft.vision.model import GraftedModel
 from graft.vision.preprocessing import Preprocessing, view_of
 from graft.vision.records import Array, digest_of
-from tiny_ground import draw_image, fill_pixels
 
 TORCH = FeatureExtractionOptions(engine="torch", batch_size=4)
 
@@ -74,7 +74,9 @@ def test_extraction__computes_each_image_once(extract: Extraction) -> None:
 
 def test_extraction__is_the_backbone_on_the_plain_view(extract: Extraction) -> None:
     ground, found = extract.ground, extract()
-    views = [view_of(ground.pixels.read(s), ground.preprocessing) for s in found.table["sha256"][:5]]
+    views = [
+        view_of(ground.pixels.read(s), ground.preprocessing) for s in found.table["sha256"][:5]
+    ]
     with torch.inference_mode():
         wanted = extract.model.features(torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2))
     np.testing.assert_allclose(found.matrix(found.table[:5]), wanted, rtol=1e-4, atol=1e-5)
@@ -105,7 +107,9 @@ def test_extraction__computes_one_changed_image_alone(extract: Extraction) -> No
     "view",
     [{"interpolation": "bilinear"}, {"antialias": False}, {"crop_share": 1.0}, {"fit": "squash"}],
 )
-def test_extraction__computes_all_for_another_view(extract: Extraction, view: dict[str, Any]) -> None:
+def test_extraction__computes_all_for_another_view(
+    extract: Extraction, view: dict[str, Any]
+) -> None:
     extract()
     assert extract(**view).computed == len(extract.ground.rows)
     assert extract().computed == 0

@@ -88,7 +88,9 @@ def test_probe__of_several_labels_is_one_regression_per_label() -> None:
     single = draw_sample(150, 3)
     extra = single.features[:, 0] > np.median(single.features[:, 0])
     kinds = np.empty(150, object)
-    kinds[:] = [sorted({int(k), 2} if e else {int(k)}) for k, e in zip(single.kinds, extra, strict=True)]
+    kinds[:] = [
+        sorted({int(k), 2} if e else {int(k)}) for k, e in zip(single.kinds, extra, strict=True)
+    ]
     classes = ClassTable(names=single.classes.names, exclusive=False)
     sample = Sample(single.features, kinds, classes)
     _, head = sample.fit(strengths=[1.0], max_iterations=1000)
@@ -182,7 +184,9 @@ def vote(sample: Sample, units: list[str], neighbours: int) -> float:
     right = []
     for i in range(len(units)):
         others = [j for j in range(len(units)) if units[j] != units[i]]
-        known = NearestNeighbors(n_neighbors=neighbours, metric="cosine").fit(sample.features[others])
+        known = NearestNeighbors(n_neighbors=neighbours, metric="cosine").fit(
+            sample.features[others]
+        )
         near = known.kneighbors(sample.features[i : i + 1], return_distance=False)[0]
         votes = Counter(int(sample.kinds[others[j]]) for j in near)
         most = max(votes.values())

@@ -25,7 +25,7 @@ def find_near_copies(manifest: Table, pixel_folder: Path, options: IngestionOpti
     from graft.vision.data.pixels import PixelStore
 
     pixels = PixelStore(pixel_folder, options.decoding)
-    cache = open_fingerprints(pixel_folder.parent / "fingerprints")
+    cache = open_fingerprints(pixel_folder.parent / "fingerprints", options.decoding)
     return find_near_copies(manifest, pixels, cache, options.near_copies).pairs
 
 

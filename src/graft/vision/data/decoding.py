@@ -189,7 +189,7 @@ def _is_wide_colour(image: Image.Image) -> bool:
     """Whether the file holds 16 bits per colour channel, of which Pillow keeps the upper 8 only."""
     if image.mode not in ("RGB", "RGBA", "LA"):
         return False
-    for tile in image.tile:
+    for tile in getattr(image, "tile", ()):
         form, *more = tile.args if isinstance(tile.args, tuple) else (tile.args,)
         if ";16" in str(form) or (tile.codec_name == "ppm" and more and more[0] > 255):
             return True

@@ -17,16 +17,18 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from graft.vision.data.options import NearCopyOptions
+from graft.vision.data.options import DecodingOptions, NearCopyOptions
 from graft.vision.data.pixels import PixelReader
 from graft.vision.records import Array, digest_of
 from graft.vision.store import ArrayStore
 
-RULE = "near-copies-3"
+RULE = "near-copies-4"
 SIDE = 64
 """Side of the grey thumbnail that confirms, in px."""
 SKETCH_SIDE = 10
 """Side of the normalised picture that proposes candidates."""
+SOFTENING_PX = 0.7
+"""Blur before two thumbnails are aligned: else half a pixel off costs fine textures their match."""
 NOISE = 3.0
 """Grey levels of detail that may be noise."""
 HALVING_LOSS = 0.03
@@ -51,9 +53,9 @@ class NearCopies:
     pairs: pd.DataFrame
 
 
-def open_fingerprints(folder: Path) -> ArrayStore:
-    """The store in which thumbnails are kept, by the digest of their file."""
-    return ArrayStore(folder, RULE)
+def open_fingerprints(folder: Path, decoding: DecodingOptions) -> ArrayStore:
+    """The store in which thumbnails are kept, by the digest of their file and its decoding."""
+    return ArrayStore(folder, f"{RULE}-{decoding.digest[:16]}")
 
 
 def find_near_copies(
@@ -262,6 +264,7 @@ class _Alignment:
 
 def _align(a: Array, b: Array) -> _Alignment:
     """Search the scale and offset at which one thumbnail lies inside the other."""
+    a, b = (cv2.GaussianBlur(thumb, (0, 0), SOFTENING_PX) for thumb in (a, b))
     best = _Alignment(-1.0, 1.0, a, b)
     for scale in _SCALES:
         size = round(len(a) * scale)
