@@ -1,6 +1,7 @@
 """Policies as data: presets and compositions of albumentations, built strictly, saved as JSON."""
 
 import inspect
+import json
 import warnings
 from typing import Any
 
@@ -22,12 +23,13 @@ def compose_policy(options: PolicyOptions, view: Preprocessing, task: Task) -> d
     """
     steps = PRESETS[options.preset](options, view)
     compose = A.Compose(steps, **task.compose_options())
-    return {
+    record = {
         "version": VERSION,
         "preset": options.preset,
         "size_px": view.size_px,
         "albumentations": A.to_dict(compose),
     }
+    return dict(json.loads(json.dumps(record)))  # as it will be read: lists, no tuples
 
 
 def build_policy(policy: dict[str, Any], task: Task) -> A.Compose:
@@ -97,7 +99,7 @@ def _traffic_sign(options: PolicyOptions, view: Preprocessing) -> list[Any]:
             translate_percent=(-0.08 * s, 0.08 * s),
             shear=(-6 * s, 6 * s),
             border_mode=1,
-            p=0.9,
+            p=1.0,
         ),
         # Light by factors, never by sums: a sum would drown a dark sign in black.
         *_light(view, 0.4 * s),
@@ -116,7 +118,7 @@ def _radiology(options: PolicyOptions, view: Preprocessing) -> list[Any]:
             scale=(1 - 0.1 * s, 1 + 0.1 * s),
             translate_percent=(-0.05 * s, 0.05 * s),
             border_mode=0,
-            p=0.9,
+            p=1.0,
         ),
         A.RandomBrightnessContrast((-0.15 * s, 0.15 * s), (-0.15 * s, 0.15 * s), p=0.7),
         A.RandomGamma((round(100 - 20 * s), round(100 + 20 * s)), p=0.5),

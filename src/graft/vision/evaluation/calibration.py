@@ -20,7 +20,10 @@ ENOUGH_IMAGES = 10
 def fit_temperature(
     outputs: torch.Tensor, truths: Sequence[Truth], classes: ClassTable, task: Task
 ) -> float:
-    """The temperature that outputs are divided by for the least loss; 1.0 with few images."""
+    """The temperature that outputs are divided by for the least loss.
+
+    1.0 with few images, and where the loss of the truth as it is would grow.
+    """
     if len(truths) < ENOUGH_IMAGES:
         return 1.0
 
@@ -31,7 +34,11 @@ def fit_temperature(
         return float(task.loss(scaled, truths, classes, smoothed))
 
     found = minimize_scalar(loss_at, bounds=(np.log(LEAST), np.log(GREATEST)), method="bounded")
-    return float(np.exp(found.x))
+    temperature = float(np.exp(found.x))
+    plain = LossOptions()
+    before = float(task.loss(outputs.double(), truths, classes, plain))
+    after = float(task.loss(outputs.double() / temperature, truths, classes, plain))
+    return temperature if after <= before else 1.0
 
 
 def reliability_bins(

@@ -180,7 +180,7 @@ def _warnings(
         gap = paired_difference(values, drawn, rival, "scratch", options)
         if isinstance(gap["low"], float) and gap["low"] > 0:
             said.append(f"Pre-training is worth {_points(gap)} over the same model from scratch.")
-        else:
+        elif isinstance(gap["low"], float):
             said.append(
                 "Misfit: the pre-trained models do not beat the same model from scratch "
                 f"({_points(gap)}); these weights may not suit these images."

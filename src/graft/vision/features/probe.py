@@ -55,7 +55,7 @@ def fit_probe(
         raise TrainingError("the probe needs two training images or more", found=len(features))
     scaled, centre, scale = _scale(features)
     losses = _cross_validate(task, classes, scaled, truths, units, options, seed)
-    strength = min(losses, key=lambda s: (round(float(np.mean(losses[s])), 6), s))
+    strength = _choose_strength(losses)
     fit = _Fit(task, classes, scaled, truths, torch.float64)
     weight, bias = fit.solve(strength, None, options.max_iterations)
     # The scaling is folded into the head, so that head(features) is exact.
@@ -138,13 +138,23 @@ def _cross_validate(
         _Fold(task, classes, features, truths, train, held)
         for train, held in _folds(truths, units, options.folds, seed)
     ]
+    if not folds:
+        return {strength: [] for strength in strengths}
     losses: dict[float, list[float]] = {}
     for strength in strengths:
         losses[strength] = [fold.loss(strength) for fold in folds]
-        means = [float(np.mean(found)) for found in losses.values() if found]
+        means = [float(np.mean(found)) for found in losses.values()]
         if len(means) > 2 and means[-1] > means[-2] > means[-3]:
             break
     return losses
+
+
+def _choose_strength(losses: dict[float, list[float]]) -> float:
+    """The least mean loss; the middle strength where nothing could be held out."""
+    means = {strength: round(float(np.mean(v)), 6) for strength, v in losses.items() if v}
+    if not means:
+        return sorted(losses)[len(losses) // 2]
+    return min(means, key=lambda strength: (means[strength], strength))
 
 
 class _Fold:
@@ -211,7 +221,7 @@ def neighbours_score(
 ) -> float:
     """Primary metric of cosine k-NN among the training images, each without its own unit.
 
-    NaN for truths that are no vectors.
+    NaN for truths that are no vectors, and where there is no other unit to ask.
     """
     import pandas as pd
 
@@ -222,9 +232,13 @@ def neighbours_score(
     similarity = unit_length @ unit_length.T
     names = pd.factorize(np.array(units))[0]
     similarity[names[:, None] == names[None, :]] = -np.inf
-    k = min(neighbours, len(features) - 1)
+    others = np.isfinite(similarity).sum(axis=1)
+    if not others.all():
+        return float("nan")
+    k = min(neighbours, int(others.max()))
     nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-    share = targets[nearest].mean(axis=1)
+    asked = np.isfinite(np.take_along_axis(similarity, nearest, axis=1))[:, :, None]
+    share = (targets[nearest] * asked).sum(axis=1) / asked.sum(axis=1)
     outputs = torch.logit(torch.from_numpy(share).double(), eps=1e-6)
     table = task.predict(outputs, classes, 1.0)
     perfect = task.predict(torch.from_numpy((targets - 0.5) * 100.0), classes, 1.0)
