@@ -14,7 +14,7 @@ import yaml
 from graft.adapters.atomic import atomic_folder
 from graft.vision.data.sources.recognise import Recognition, recognise
 from graft.vision.errors import DataError, OptionsError
-from graft.vision.tasks import TASKS
+from graft.vision.tasks import TASK_BY_TRUTH, TASKS
 
 Say = Callable[[str], None]
 RESERVED = {"base", "local"}
@@ -35,7 +35,7 @@ def create_case(
             f"--data {data} is not a folder", mend="give the folder that holds the images"
         )
     found = recognise(data)
-    chosen = task or found.task
+    chosen = task or TASK_BY_TRUTH[found.truth]
     if chosen not in TASKS:
         raise OptionsError(
             f"task {chosen!r} cannot be run", allowed=sorted(TASKS), mend="choose with --task"
@@ -59,7 +59,7 @@ def _check_name(name: str) -> None:
 
 
 def _tell(found: Recognition, data: Path, say: Say) -> None:
-    say(f"{data}: layout {found.layout!r}, task {found.task!r}")
+    say(f"{data}: layout {found.layout!r}, truth: {found.truth}")
     for sentence in found.found:
         say(f"  found: {sentence}")
     for sentence in found.doubts:

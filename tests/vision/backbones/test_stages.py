@@ -55,7 +55,7 @@ def test_stages__stand_in_the_order_data_meets_them(name: str) -> None:
 
     hooks = [
         module.register_forward_pre_hook(
-            lambda *_, stage=backbone.stage_of(f"model.{part}.any"): note(stage)
+            lambda *_, part=part: note(backbone.stage_of(f"model.{part}.any"))
         )
         for part, module in backbone.model.named_modules()
         if part and list(module.parameters(recurse=False))

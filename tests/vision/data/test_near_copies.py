@@ -163,14 +163,14 @@ def test_near_copies__finds_a_crop_of_one_side(find, textures, change) -> None:
 
 @pytest.fixture(scope="module")
 def insects(real_data: Path) -> dict[str, np.ndarray]:
-    """Forty photographs out of 398."""
-    paths = sorted((real_data / "hymenoptera").rglob("*.jpg"))[::10]
+    """A sixteenth of the photographs."""
+    paths = sorted((real_data / "hymenoptera").rglob("*.jpg"))[::16]
     return {path.stem: decode(path.read_bytes(), RULE).pixels for path in paths}
 
 
 @pytest.mark.parametrize(
     "change",
-    ["jpeg 20", "a third of the size", "brighter", "mirrored", "rot90", *CROPPED, *BOTH],
+    ["jpeg 20", "a third of the size", "brighter", "mirrored", "rot90", *CROPPED],
 )
 def test_near_copies__finds_what_was_planted_among_photographs(find, insects, change) -> None:
     assert pairs_in(find(with_copies(insects, PLANTED[change]))) == planted(insects)
@@ -204,37 +204,27 @@ def test_near_copies__does_not_merge_textures_of_one_kind(find) -> None:
     assert find({f"{seed:02d}": texture(seed) for seed in range(100, 160)}).empty
 
 
-def flats() -> dict[str, np.ndarray]:
-    pictures = {
-        f"grey {level}": np.full((80, 90, 3), level, np.uint8) for level in range(0, 256, 15)
-    }
+def test_near_copies__does_not_merge_flat_images(find) -> None:
+    pictures = {f"grey {n}": np.full((80, 90, 3), n, np.uint8) for n in range(0, 256, 15)}
     for seed in range(12):
         draw = np.random.default_rng(seed)
         pictures[f"noise {seed}"] = draw.integers(118, 126, (80, 90, 3), np.uint8)
-        page = np.full((120, 120, 3), 250, np.uint8)
-        page[10 * seed : 10 * seed + 4, 30:34] = 0
-        pictures[f"dot {seed}"] = page
-        slope = np.linspace(100, 101 + seed, 90).astype(np.uint8)
-        pictures[f"slope {seed}"] = np.repeat(np.tile(slope, (80, 1))[:, :, None], 3, axis=2)
-    return pictures
+        pictures[f"dot {seed}"] = np.full((120, 120, 3), 250, np.uint8)
+        pictures[f"dot {seed}"][10 * seed : 10 * seed + 6, 30:36] = 200
+        slope = np.linspace(60 + 5 * seed, 68 + 5 * seed, 90).astype(np.uint8)
+        pictures[f"slope {seed}"] = np.tile(slope, (80, 1))
+    assert find(pictures).empty
 
 
-def test_near_copies__does_not_merge_flat_images(find) -> None:
-    alike = {pair for pair in pairs_in(find(flats())) if not all("slope" in name for name in pair)}
-    assert alike == set()
-
-
-def test_near_copies__keeps_signs_with_other_digits_apart(find) -> None:
-    """Few pixels, one silhouette: only the digits tell them apart."""
-    signs = {}
-    for text in ("20", "30", "50", "60", "70", "80", "100", "120"):
-        sign = np.full((140, 140, 3), (70, 110, 60), np.uint8)
-        cv2.circle(sign, (70, 70), 58, (200, 30, 30), -1)
-        cv2.circle(sign, (70, 70), 44, (240, 240, 240), -1)
-        size = 1.5 if len(text) == 2 else 1.1
-        cv2.putText(sign, text, (34, 86), cv2.FONT_HERSHEY_DUPLEX, size, (20, 20, 20), 4)
-        signs[text] = cv2.resize(sign, (35, 35), interpolation=cv2.INTER_AREA)
-    assert find(signs).empty
+def test_near_copies__keeps_real_signs_with_other_digits_apart(find, real_data: Path) -> None:
+    """35 px each, one silhouette: only the digits tell them apart."""
+    folder = real_data / "gtsrb/GTSRB/Final_Training/Images"
+    paths = sorted(folder.glob("*_kmh/*.ppm"))
+    signs = {f"{p.parent.name}/{p.stem}": decode(p.read_bytes(), RULE).pixels for p in paths}
+    tracks = {name: name.rsplit("_", 1)[0] for name in signs}
+    assert len({name.split("/")[0] for name in signs}) >= 7 and len(signs) > 300
+    near = pairs_in(find(signs, tracks))
+    assert {pair for pair in near if len({name.split("/")[0] for name in pair}) > 1} == set()
 
 
 @pytest.mark.parametrize("name", ["hymenoptera", "xray_3class"])
@@ -291,13 +281,9 @@ def test_near_copies__does_not_depend_on_the_order_of_rows(find, textures) -> No
     assert pairs_in(find(pictures)) == pairs_in(find(backwards)) == planted(textures)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("count", [1, 2])
 def test_near_copies__answers_for_very_few_images(find, count) -> None:
-    pictures = {f"{n}": texture(n) for n in range(count)}
-    if count == 0:
-        assert find(Pictures({})).empty
-    else:
-        assert find(pictures).empty
+    assert find({f"{n}": texture(n) for n in range(count)}).empty
 
 
 def test_near_copies__finds_copies_among_tiny_pictures(find) -> None:

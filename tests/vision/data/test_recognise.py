@@ -32,7 +32,7 @@ def said(lines: list[str]) -> str:
 def test_recognise__finds_class_folders(tmp_path: Path) -> None:
     tree(tmp_path, *(f"{name}/{n}.png" for name in ("ant", "bee") for n in range(6)))
     recognised = recognise(tmp_path)
-    assert (recognised.layout, recognised.task) == ("folders", "classification")
+    assert (recognised.layout, recognised.truth) == ("folders", "classes")
     assert recognised.options == {"layout": "folders"}
     assert "12 images in 2 class folders" in said(recognised.found)
     assert recognised.doubts == []

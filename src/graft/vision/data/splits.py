@@ -186,11 +186,12 @@ def _assign(
     for place, unit in enumerate(units):
         members.setdefault(unit, []).append(place)
     classes = [classes_of(text) for text in rows["truth"]]
+    counted = Counter(name for found in classes for name in found)
     strata: dict[str, list[str]] = {}
     for unit, places in members.items():
-        counted = Counter(name for place in places for name in classes[place])
-        # A unit of several classes counts to its rarest one, which needs it most.
-        stratum = min(counted, key=lambda name: (counted[name], name)) if counted else ""
+        names = {name for place in places for name in classes[place]}
+        # A unit of several classes counts to the one that is rarest of all: it needs it most.
+        stratum = min(names, key=lambda name: (counted[name], name), default="")
         strata.setdefault(stratum, []).append(unit)
     split = [rest] * len(units)
     for name, share in shares.items():

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TASKS = {
     "classification": "graft.vision.tasks.classification",
 }
+TASK_BY_TRUTH = {"classes": "classification"}
+"""The task that fits what a folder's annotators said, unless another is asked for."""
 
 
 def choose_task(choice: Mapping[str, Any]) -> tuple["Task", "Options"]:

@@ -138,8 +138,10 @@ class Training:
         self._finish_epoch(epoch, float(np.mean(losses)), images, trained, started)
 
     def _step(self, batch: Batch, epoch: int, number: int, generator: np.random.Generator) -> float:
-        total = self.epochs * len(self.batches)
-        factor = rate_at(epoch * len(self.batches) + number, total, self.options.warmup_share)
+        each = self.options.accumulate
+        steps = math.ceil(len(self.batches) / each)
+        step = epoch * steps + number // each
+        factor = rate_at(step, self.epochs * steps, self.options.warmup_share)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         with self.fabric.autocast():
@@ -147,8 +149,9 @@ class Training:
         value = float(loss.detach())
         if not math.isfinite(value):
             self._refuse(batch, epoch, number, f"a loss of {value}")
-        self.fabric.backward(loss / self.options.accumulate)
-        if (number + 1) % self.options.accumulate == 0 or number + 1 == len(self.batches):
+        gathered = min(each, len(self.batches) - number // each * each)
+        self.fabric.backward(loss / gathered)
+        if (number + 1) % each == 0 or number + 1 == len(self.batches):
             self._move(batch, epoch, number)
         return value
 

@@ -29,7 +29,7 @@ class Recognition:
     """A layout with the options that read it, in plain values as conf holds them."""
 
     layout: str
-    task: str
+    truth: str
     options: dict[str, Any]
     found: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ def _folders(root: Path, reading: SourceReading) -> Recognition:
         found.append(evidence)
     doubts = [*reading.findings, *_doubt_counts(counts), *_doubt_files(root, paths)]
     doubts += [f"{row['file']}: {row['reason']}" for row in reading.quarantine[:5]]
-    return Recognition("folders", "classification", options, found, doubts)
+    return Recognition("folders", "classes", options, found, doubts)
 
 
 def _find_table(root: Path, faults: list[str]) -> Recognition | None:
@@ -127,7 +127,7 @@ def _table(root: Path, path: Path) -> Recognition | None:
     ]
     doubts = [*_doubt_counts(counts), *_doubt_files(root, [row.path for row in reading.rows])]
     doubts += [f"{r['row']} {r['file']}: {r['reason']}" for r in reading.quarantine[:5]]
-    return Recognition("table", "classification", options, found, doubts)
+    return Recognition("table", "classes", options, found, doubts)
 
 
 def _best_images_folder(
