@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,31 @@ def test_draws__ask_no_global_generator(drawn) -> None:
     for seed in (1, 2):
         random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
         assert digest_of_draw(augmenter, *WHERE[3]) == wanted[3]
+
+
+def test_draws__of_two_transforms_know_nothing_of_each_other() -> None:
+    # albumentations gives every transform of a composition the same seed: then either both turn
+    # the image or none does, and two of the four pictures are never seen.
+    flips = [{"name": f"{way}Flip", "p": 0.5} for way in ("Horizontal", "Vertical")]
+    augmenter = Augmenter(policy("custom", *flips), TASK, seed=7)
+    seen = Counter(digest_of_draw(augmenter, *where) for where in WHERE)
+    assert len(seen) == 4
+    assert min(seen.values()) > 50  # of 320, expected 80, five deviations below: 41
+
+
+def test_light_and_turn__are_drawn_apart() -> None:
+    steps: list[dict[str, Any]] = [
+        {"name": "Affine", "translate_percent": {"x": [-0.3, 0.3], "y": 0}, "p": 1.0},
+        {"name": "RandomBrightnessContrast", "brightness_limit": [-0.4, 0.4],
+         "contrast_limit": 0, "p": 1.0},
+    ]  # fmt: skip
+    augmenter = Augmenter(policy("custom", *steps), TASK, seed=7)
+    dot = np.full((48, 48, 3), 90, np.uint8)
+    dot[:, 22:26] = 160
+    drawn = [augmenter(dot, {}, epoch, name)[0][:, :, 0] for name, epoch in WHERE]
+    places = [int(image[24].argmax()) for image in drawn]
+    lights = [int(image.max()) for image in drawn]
+    assert abs(np.corrcoef(places, lights)[0, 1]) < 0.25
 
 
 ELSEWHERE = """

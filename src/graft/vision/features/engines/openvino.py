@@ -1,5 +1,7 @@
 """OpenVINO on a CPU: the whole graph from uint8 views, normalisation and folded BatchNorm in it."""
 
+import warnings
+
 import numpy as np
 import torch
 
@@ -28,7 +30,11 @@ class OpenVinoEngine:
         channels = model.backbone.contract.channels
         self._shape = (max(1, batch_size // 2), size_px, size_px, channels)
         example = torch.zeros(self._shape, dtype=torch.uint8)
-        graph = ov.convert_model(_FromViews(model.eval()), example_input=example)
+        with warnings.catch_warnings():
+            # OpenVINO reads models through torch.jit, which torch calls old.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            graph = ov.convert_model(_FromViews(model.eval()), example_input=example)
         graph.reshape(list(self._shape))
         # fp32 is asked for: a lower default would make features differ by machine.
         settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
