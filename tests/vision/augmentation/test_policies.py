@@ -193,7 +193,7 @@ def test_custom__puts_the_view_first_and_keeps_the_order() -> None:
 
 
 def test_policy__of_another_version_is_refused() -> None:
-    with pytest.raises(OptionsError, match=r"another version; found: 0; allowed: 1"):
+    with pytest.raises(OptionsError, match=r"another version; found: 0; allowed: \d"):
         build_policy({**policy("none"), "version": 0}, TASK)
 
 

@@ -81,21 +81,6 @@ def test_draws__of_two_transforms_know_nothing_of_each_other() -> None:
     assert min(seen.values()) > 50  # of 320, expected 80, five deviations below: 41
 
 
-def test_light_and_turn__are_drawn_apart() -> None:
-    steps: list[dict[str, Any]] = [
-        {"name": "Affine", "translate_percent": {"x": [-0.3, 0.3], "y": 0}, "p": 1.0},
-        {"name": "RandomBrightnessContrast", "brightness_limit": [-0.4, 0.4],
-         "contrast_limit": 0, "p": 1.0},
-    ]  # fmt: skip
-    augmenter = Augmenter(policy("custom", *steps), TASK, seed=7)
-    dot = np.full((48, 48, 3), 90, np.uint8)
-    dot[:, 22:26] = 160
-    drawn = [augmenter(dot, {}, epoch, name)[0][:, :, 0] for name, epoch in WHERE]
-    places = [int(image[24].argmax()) for image in drawn]
-    lights = [int(image.max()) for image in drawn]
-    assert abs(np.corrcoef(places, lights)[0, 1]) < 0.25
-
-
 ELSEWHERE = """
 import json, sys
 sys.path[:0] = json.loads(sys.argv[1])

@@ -12,7 +12,8 @@ from graft.vision.errors import OptionsError, nearest
 from graft.vision.preprocessing import INTERPOLATIONS, Preprocessing
 from graft.vision.task import Task
 
-VERSION = 1
+VERSION = 2
+"""Raised whenever one policy and seed draw other pixels: it is part of each policy's digest."""
 
 
 def compose_policy(options: PolicyOptions, view: Preprocessing, task: Task) -> dict[str, Any]:

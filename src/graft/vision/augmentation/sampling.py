@@ -1,6 +1,8 @@
 """What a sample gets depends on (seed, epoch, sample id) and on nothing else.
 
-albumentations alone repeats its draws across workers and epochs, so it is seeded per sample.
+albumentations alone repeats its draws across workers and epochs, so it is seeded per sample; and
+it gives one seed to all transforms of a composition, so that two of them happen together or not
+at all: each gets a seed of its own.
 """
 
 import hashlib
@@ -32,5 +34,7 @@ class Augmenter:
         compose = getattr(self._own, "compose", None)
         if compose is None:
             compose = self._own.compose = build_policy(self._policy, self._task)
-        compose.set_random_seed(sample_seed(self._seed, epoch, sample_id))
+        for number, transform in enumerate([compose, *compose.transforms]):
+            own = f"{sample_id}\0{number}"
+            transform.set_random_seed(sample_seed(self._seed, epoch, own))
         return self._task.transform(compose, pixels, truth)
