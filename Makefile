@@ -13,7 +13,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Compiled modules start two to three times faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test check lock bench clean
+.PHONY: help setup run test check lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

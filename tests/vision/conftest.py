@@ -4,12 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_ground import lay_tiny_ground
 
 from graft.vision.backbones.backbone import Backbone
 from graft.vision.backbones.options import BackboneOptions
 from graft.vision.backbones.weights import load_backbone
 from graft.vision.contenders.ground import Ground
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Threads that wait for each other cost more than these small models take, most of all on a
+    busy machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
