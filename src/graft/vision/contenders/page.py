@@ -46,7 +46,8 @@ def render_page(
         scores=test_metrics,
         per_class=metrics.per_class(),
         confusion=metrics.confusion(),
-        histories={name: table.astype(float) for name, table in histories.items()},
+        # What was undefined, as without validation images, is an empty cell of the CSV.
+        histories={n: table.replace("", np.nan).astype(float) for n, table in histories.items()},
         reliability=_reliability(rows),
         worst=_worst(ground, test_predictions, options.worst_images),
         attention=_attention(ground, chosen, test_predictions, options.attention_images),

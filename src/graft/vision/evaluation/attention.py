@@ -19,7 +19,13 @@ def class_activation(model: GraftedModel, view: Array, output: int) -> Array:
     kept: list[torch.Tensor] = []
 
     def keep(module: torch.nn.Module, inputs: object, maps: torch.Tensor) -> None:
-        if isinstance(maps, torch.Tensor) and maps.dim() == 4 and min(maps.shape[2:]) > 1:
+        # Views are square, so maps whose last sides differ have their channels last: not maps of
+        # places by channel, as Swin and some ViTs hand them on.
+        if (
+            isinstance(maps, torch.Tensor)
+            and maps.dim() == 4
+            and maps.shape[2] == maps.shape[3] > 1
+        ):
             maps.requires_grad_() if maps.is_leaf else maps.retain_grad()
             kept.append(maps)
 

@@ -22,6 +22,7 @@ FACTS = (
     "done",
     "seconds",
     "steps",
+    "tensors",
 )
 
 
@@ -45,7 +46,9 @@ class Checkpoint:
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
-        save_file(flat, part, metadata={"facts": json.dumps(self.facts)})
+        # The names, so that a file which lacks one tensor is known for it.
+        facts = {**self.facts, "tensors": sorted(flat)}
+        save_file(flat, part, metadata={"facts": json.dumps(facts)})
         part.replace(path)
 
 
@@ -70,6 +73,8 @@ def load_checkpoint(path: Path, digest: str) -> Checkpoint | None:
     missing = [name for name in FACTS if name not in facts]
     needed = ("best",) if facts.get("done") else ("model", "best", "optimizer")
     missing += [part for part in needed if not tensors[part]]
+    there = {f"{part}/{name}" for part, named in tensors.items() for name in named}
+    missing += [name for name in facts.get("tensors", []) if name not in there][:3]
     if missing:
         raise CheckpointError(f"{path} is incomplete", found=f"no {', '.join(missing)}", mend=mend)
     if facts["digest"] != digest:

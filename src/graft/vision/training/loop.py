@@ -107,10 +107,9 @@ class Training:
         if not self.done:
             if self.epoch == 0:
                 self.epochs = self._plan_epochs()
-            for epoch in range(self.epoch, self.epochs):
-                self._run_epoch(epoch)
-                if self._should_stop(epoch):
-                    break
+            # Asked before each epoch, so that a fall right after the last one changes nothing.
+            while self.epoch < self.epochs and not self._should_stop():
+                self._run_epoch(self.epoch)
             self.done = True
             self._save()
         self.model.load_state_dict(self.best)
@@ -145,7 +144,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         with self.fabric.autocast():
-            loss = self._loss(batch, generator) + self._pull()
+            loss = self._loss(batch, generator)
         value = float(loss.detach())
         if not math.isfinite(value):
             self._refuse(batch, epoch, number, f"a loss of {value}")
@@ -166,16 +165,19 @@ class Training:
         other = self.task.loss(outputs, partners, self.classes, self.loss_options)
         return mix.share * loss + (1 - mix.share) * other
 
-    def _pull(self) -> torch.Tensor | float:
-        """L2-SP: towards the start, for the backbone's moving weights."""
-        if not self.options.l2_sp:
-            return 0.0
-        pulls = [
-            (parameter - self.start[name].to(parameter.device)).square().sum()
-            for name, parameter in self.model.named_parameters()
-            if parameter.requires_grad and self.model.stage_of(name) != "head"
-        ]
-        return self.options.l2_sp / 2 * sum(pulls) if pulls else 0.0
+    @torch.no_grad()
+    def _pull(self) -> None:
+        """L2-SP: moving weights of the backbone go part of their way back to the start.
+
+        Decoupled from the gradient, as AdamW's weight decay is: inside the loss, Adam's scaling
+        would turn a strong pull into swings around the start.
+        """
+        for group in self.optimizer.param_groups if self.options.l2_sp else ():
+            share = min(1.0, group["lr"] * self.options.l2_sp)
+            for parameter in group["params"]:
+                if parameter.grad is not None and group["name"] != "head":
+                    start = self.start[self.names[parameter]]
+                    parameter.lerp_(start.to(parameter.device), share)
 
     def _move(self, batch: Batch, epoch: int, number: int) -> None:
         """One step of the optimiser, unless a gradient is not finite: then nothing moves."""
@@ -185,6 +187,7 @@ class Training:
         if not torch.isfinite(norm):
             self._refuse(batch, epoch, number, f"a gradient norm of {float(norm)}")
         self.optimizer.step()
+        self._pull()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps += 1
         if self.average:
@@ -239,7 +242,10 @@ class Training:
         self.model.load_state_dict(own)
         return validated
 
-    def _should_stop(self, epoch: int) -> bool:
+    def _should_stop(self) -> bool:
+        if self.epoch == 0:
+            return False
+        epoch = self.epoch - 1
         patience, budget = self.options.patience, self.options.budget_s
         if patience is not None and epoch - self.best_epoch >= patience:
             log.info("    %s stops: no better validation for %d epochs", self.name, patience)

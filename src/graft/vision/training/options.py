@@ -23,7 +23,8 @@ class FineTuningOptions(Options):
     layer_decay: float = Field(default=0.8, gt=0, le=1)
     weight_decay: float = Field(default=0.02, ge=0)
     l2_sp: float = Field(default=0.0, ge=0)
-    """Pull of the backbone towards the weights it started from (Li et al., 2018)."""
+    """Pull of the backbone towards the weights it started from (Li et al., 2018), decoupled from
+    the gradient as AdamW's weight decay is; times the rate, the share of the way back per step."""
     warmup_share: float = Field(default=0.1, ge=0, lt=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     class_balance: Literal["none", "weights", "sampling"] = "none"

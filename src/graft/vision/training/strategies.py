@@ -60,7 +60,8 @@ def moving_tensors(model: GraftedModel, options: FineTuningOptions) -> set[str]:
     movable = _movable_parameters(model, options)
     names = {name for name in movable if model.stage_of(name) in stages}
     if options.batch_norm == "moves":
-        names |= {name for name, _ in model.named_buffers() if model.stage_of(name) in stages}
+        buffers = set(model.state_dict()) - {name for name, _ in model.named_parameters()}
+        names |= {name for name in buffers if model.stage_of(name) in stages}
     return names
 
 
