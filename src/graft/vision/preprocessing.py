@@ -1,5 +1,6 @@
 """From upright pixels to what a backbone sees: one rule for training, evaluation and serving."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
@@ -44,6 +45,52 @@ class Preprocessing(Options):
         return digest_of([RULE, self.model_dump(mode="json")])
 
 
+@dataclass(frozen=True)
+class Frame:
+    """How a square view lies in the upright original of an image.
+
+    A place (x, y) of the original, in px, lies at ``x * scale_x + left``, ``y * scale_y + top`` of
+    the view; with `crop` the offsets are negative.
+    """
+
+    width_px: int
+    height_px: int
+    scale_x: float
+    scale_y: float
+    left: float
+    top: float
+
+
+def frame_of(
+    stored: tuple[int, ...], width_px: int, height_px: int, options: Preprocessing
+) -> Frame:
+    """The frame of the view that `view_of` makes of stored (H, W, C) pixels of an original."""
+    height, width = stored[:2]
+    size = options.size_px
+    if options.fit == "squash":
+        return Frame(width_px, height_px, size / width_px, size / height_px, 0.0, 0.0)
+    new_height, new_width = _fitted(height, width, options)
+    return Frame(
+        width_px,
+        height_px,
+        new_width / width_px,
+        new_height / height_px,
+        float((size - new_width) // 2 if options.fit == "letterbox" else -((new_width - size) // 2)),
+        float(
+            (size - new_height) // 2 if options.fit == "letterbox" else -((new_height - size) // 2)
+        ),
+    )
+
+
+def _fitted(height: int, width: int, options: Preprocessing) -> tuple[int, int]:
+    """Height and width to which an image is scaled before it is cropped or padded."""
+    if options.fit == "letterbox":
+        scale = options.size_px / max(height, width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+    scale = round(options.size_px / options.crop_share) / min(height, width)
+    return round(height * scale), round(width * scale)
+
+
 def resize(pixels: Array, width_px: int, height_px: int, options: Preprocessing) -> Array:
     """Resize HxWxC uint8; shrinking uses area averaging when `options.antialias`."""
     height, width = pixels.shape[:2]
@@ -81,18 +128,14 @@ def with_channels(pixels: Array, channels: int) -> Array:
 
 
 def _centre_crop(pixels: Array, options: Preprocessing) -> Array:
-    height, width = pixels.shape[:2]
-    scale = round(options.size_px / options.crop_share) / min(height, width)
-    new_height, new_width = round(height * scale), round(width * scale)
+    new_height, new_width = _fitted(*pixels.shape[:2], options)
     resized = resize(pixels, new_width, new_height, options)
     top, left = (new_height - options.size_px) // 2, (new_width - options.size_px) // 2
     return np.ascontiguousarray(resized[top : top + options.size_px, left : left + options.size_px])
 
 
 def _letterbox(pixels: Array, options: Preprocessing) -> Array:
-    height, width = pixels.shape[:2]
-    scale = options.size_px / max(height, width)
-    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    new_height, new_width = _fitted(*pixels.shape[:2], options)
     fill = np.array([round(255 * value) for value in options.mean], np.uint8)
     canvas = np.empty((options.size_px, options.size_px, options.channels), np.uint8)
     canvas[:] = fill[: options.channels]

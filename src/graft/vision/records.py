@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,15 @@ from graft.vision.errors import DataError
 Array = np.ndarray[Any, Any]
 Truth = dict[str, Array]
 """What annotators said of one image, as arrays. Its keys belong to the task."""
+
+
+
+class MaskReader(Protocol):
+    """Anything that gives the mask of class numbers that a truth text points at."""
+
+    def read(self, sha256: str) -> Array:
+        """(H, W) uint8 of the upright original's size."""
+
 
 MANIFEST_COLUMNS = {
     "id": "path below the raw folder, with forward slashes; unique",
@@ -81,9 +90,3 @@ def data_digest(manifest: pd.DataFrame) -> str:
 def named_rows(table: pd.DataFrame) -> Iterator[Any]:
     """The rows as named tuples; typed as anything, for a table's columns have no types."""
     yield from table.itertuples(index=False)
-
-
-def readable_truth(text: str) -> str:
-    """A truth text as a person reads it: class names joined by ``|``; the text if it holds more."""
-    truth = json.loads(text)
-    return "|".join(truth["classes"]) if set(truth) == {"classes"} else text

@@ -9,7 +9,8 @@ import torch
 from pydantic import Field
 
 from graft.vision.options import Options
-from graft.vision.records import Array, Truth
+from graft.vision.preprocessing import Frame
+from graft.vision.records import Array, MaskReader, Truth
 
 if TYPE_CHECKING:
     from graft.vision.backbones.backbone import Backbone
@@ -36,6 +37,15 @@ class LossOptions(Options):
     class_weights: tuple[float, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Shown:
+    """One image as a report shows it: ``picture`` (truth), ``companion`` (prediction) beside it."""
+
+    picture: Array
+    caption: str
+    companion: Array | None = None
+
+
 class Metrics(Protocol):
     """Scores of one table of predictions; higher is better for the primary metric.
 
@@ -51,6 +61,15 @@ class Metrics(Protocol):
     def confusion(self) -> pd.DataFrame:
         """Counts, truth in rows (index) and prediction in columns."""
 
+    def image_scores(self) -> Array:
+        """(N,) float in 0..1 per row, 1 for a perfect prediction; NaN where undefined."""
+
+    def reliability(self) -> tuple[Array, Array]:
+        """Confidences in 0..1, and whether each was right (0 or 1), over all that was said."""
+
+    def show(self, row: int, pixels: Array) -> Shown:
+        """Truth beside prediction on upright (H, W, C) uint8 pixels of any scale."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -60,22 +79,27 @@ class Task:
         name: as in conf and file names.
         primary_metric: the score that verdicts and promotions are about; larger is better.
         compose_options: () -> keyword arguments for ``albumentations.Compose``.
-        transform: (compose, pixels, truth) -> (pixels, truth); pixels HxWxC uint8.
-        read_truth: (truth texts of the manifest, classes) -> one `Truth` per text.
+        transform: (compose, pixels, truth) -> (pixels, truth); pixels HxWxC uint8. The truth that
+            comes out lies in the pixels that come out.
+        read_truth: (truth texts of the manifest, classes, masks) -> one `Truth` per text;
+            ``masks`` reads what a text points at by digest. Each truth has ``targets``: (C,)
+            float32, 1 for each class that is there.
         build_model: (backbone, classes, task options) -> `GraftedModel` with a new head.
-        loss: (outputs of the model, truths of the batch, classes, options) -> scalar tensor.
-        predict: (outputs, classes, temperature) -> one row per image with at least
-            ``prediction`` and ``score`` (0..1), then what the task adds.
+        loss: (outputs of the model, truths of the batch, classes, options) -> scalar tensor; NaN
+            for outputs of a model in evaluation mode that tell no loss.
+        predict: (outputs, classes, temperature, frames) -> one row per image with at least
+            ``prediction`` and ``score`` (0..1), then what the task adds. ``frames`` say how each
+            view lies in its upright original, in whose pixels predictions speak.
         new_metrics: (predictions table, classes) -> `Metrics`; the table has the columns of
-            ``predict`` and ``truth``, in the words that predictions use.
+            ``predict`` and ``truth``, in the words of `graft.vision.data.truths.truth_in_words`.
     """
 
     name: str
     primary_metric: str
     compose_options: Callable[[], dict[str, Any]]
     transform: Callable[[Any, Array, Truth], tuple[Array, Truth]]
-    read_truth: Callable[[Sequence[str], ClassTable], list[Truth]]
+    read_truth: Callable[[Sequence[str], ClassTable, MaskReader], Sequence[Truth]]
     build_model: Callable[["Backbone", ClassTable, Options], "GraftedModel"]
     loss: Callable[[torch.Tensor, Sequence[Truth], ClassTable, LossOptions], torch.Tensor]
-    predict: Callable[[torch.Tensor, ClassTable, float], pd.DataFrame]
+    predict: Callable[[torch.Tensor, ClassTable, float, Sequence[Frame]], pd.DataFrame]
     new_metrics: Callable[[pd.DataFrame, ClassTable], Metrics]
