@@ -1,6 +1,7 @@
 """A backbone with a head, and the same once trained: with all it takes to predict from a file."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,15 @@ from torch import nn
 
 from graft.vision.backbones.backbone import Backbone
 from graft.vision.backbones.contract import WeightsContract
+from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.errors import WeightsError
 from graft.vision.options import Options
-from graft.vision.preprocessing import Preprocessing, view_of
+from graft.vision.preprocessing import Preprocessing, frame_of, view_of
 from graft.vision.records import Array, digest_of
 from graft.vision.task import ClassTable, Task
+
+
+Features = torch.Tensor | tuple[torch.Tensor, ...]
 
 
 class GraftedModel(nn.Module):
@@ -50,13 +55,53 @@ class GraftedModel(nn.Module):
         part, _, rest = parameter.partition(".")
         return "head" if part == "head" else self.backbone.stage_of(rest)
 
-    def features(self, views: torch.Tensor) -> torch.Tensor:
-        """(N, D) float features of (N, C, S, S) uint8 views."""
+    def features(self, views: torch.Tensor) -> Features:
+        """What the head takes of (N, C, S, S) uint8 views: (N, D) pooled, or a tuple of maps."""
         scaled = (views.to(self.mean.dtype) / 255.0 - self.mean) / self.std
         return self.backbone(scaled)
 
+    def flat_features(self, views: torch.Tensor) -> torch.Tensor:
+        """(N, D) features of (N, C, S, S) uint8 views; maps are laid end to end."""
+        found = self.features(views)
+        if isinstance(found, torch.Tensor):
+            return found
+        return torch.cat([maps.flatten(1) for maps in found], dim=1)
+
     def forward(self, views: torch.Tensor) -> torch.Tensor:
         return self.head(self.features(views))
+
+
+class HeadOnFeatures(nn.Module):
+    """The head of a model, fed with what `GraftedModel.flat_features` gave.
+
+    ``forward(features)`` takes (N, D); the head is the model's own, so that what it learns is
+    learned by the model.
+    """
+
+    stages = ("head",)
+
+    def __init__(self, model: GraftedModel, size_px: int) -> None:
+        super().__init__()
+        self.head = model.head
+        pyramid = model.backbone if isinstance(model.backbone, Pyramid) else None
+        self._shapes = pyramid.map_shapes(size_px) if pyramid else []
+
+    def stage_of(self, parameter: str) -> str:
+        """Always the head."""
+        return "head"
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        features = features.float()
+        if not self._shapes:
+            return self.head(features)
+        parts = features.split([math.prod(shape) for shape in self._shapes], dim=1)
+        return self.head(
+            tuple(part.unflatten(1, shape) for part, shape in zip(parts, self._shapes, strict=True))
+        )
+
+
+Learner = GraftedModel | HeadOnFeatures
+"""What the training loop trains."""
 
 
 class ModelCard(Options):
@@ -103,12 +148,29 @@ class TrainedModel:
         with torch.inference_mode():
             for batch in _batches(views, batch_size):
                 chunks.append(self.module(as_tensor(batch).to(device)).float().cpu())
-        return torch.cat(chunks) if chunks else torch.zeros(0, len(self.card.classes))
+        if chunks:
+            return torch.cat(chunks)
+        view = self.card.preprocessing
+        blank = torch.zeros(1, view.channels, view.size_px, view.size_px, dtype=torch.uint8)
+        with torch.inference_mode():
+            return self.module(blank.to(device))[:0].float().cpu()
 
-    def predict(self, images: Iterable[Array]) -> pd.DataFrame:
-        """One row per image, calibrated by the card's temperature."""
-        outputs = self.outputs(images)
-        return self.task.predict(outputs, self.card.classes, self.card.temperature)
+    def predict(
+        self, images: Sequence[Array], sizes_px: Sequence[tuple[int, int]] | None = None
+    ) -> pd.DataFrame:
+        """One row per image of upright pixels, calibrated by the card's temperature.
+
+        ``sizes_px``: width and height of each upright original, in whose pixels boxes and masks
+        are stated; the images' own when None.
+        """
+        sizes = sizes_px or [(pixels.shape[1], pixels.shape[0]) for pixels in images]
+        frames = [
+            frame_of(pixels.shape, *size, self.card.preprocessing)
+            for pixels, size in zip(images, sizes, strict=True)
+        ]
+        return self.task.predict(
+            self.outputs(images), self.card.classes, self.card.temperature, frames
+        )
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``card.json``; a folder already there is replaced."""
@@ -143,8 +205,10 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def as_tensor(views: Sequence[Array]) -> torch.Tensor:
-    """Stack HxWxC uint8 views to a (N, C, H, W) tensor laid out channels-last."""
-    return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2)
+    """Stack HxWxC uint8 views to a (N, C, H, W) tensor laid out channels-last; flat features to
+    (N, D)."""
+    stacked = torch.from_numpy(np.stack(views))
+    return stacked.permute(0, 3, 1, 2) if stacked.dim() == 4 else stacked
 
 
 def _batches(views: Iterable[Array], size: int) -> Iterable[list[Array]]:

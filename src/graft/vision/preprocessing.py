@@ -65,25 +65,21 @@ def frame_of(
     stored: tuple[int, ...], width_px: int, height_px: int, options: Preprocessing
 ) -> Frame:
     """The frame of the view that `view_of` makes of stored (H, W, C) pixels of an original."""
-    height, width = stored[:2]
     size = options.size_px
     if options.fit == "squash":
         return Frame(width_px, height_px, size / width_px, size / height_px, 0.0, 0.0)
-    new_height, new_width = _fitted(height, width, options)
+    new_height, new_width = _fitted(stored, options)
+    left, top = (size - new_width) // 2, (size - new_height) // 2
+    if options.fit == "crop":  # where what is left out is halved, not what is added
+        left, top = -((new_width - size) // 2), -((new_height - size) // 2)
     return Frame(
-        width_px,
-        height_px,
-        new_width / width_px,
-        new_height / height_px,
-        float((size - new_width) // 2 if options.fit == "letterbox" else -((new_width - size) // 2)),
-        float(
-            (size - new_height) // 2 if options.fit == "letterbox" else -((new_height - size) // 2)
-        ),
+        width_px, height_px, new_width / width_px, new_height / height_px, float(left), float(top)
     )
 
 
-def _fitted(height: int, width: int, options: Preprocessing) -> tuple[int, int]:
+def _fitted(shape: tuple[int, ...], options: Preprocessing) -> tuple[int, int]:
     """Height and width to which an image is scaled before it is cropped or padded."""
+    height, width = shape[:2]
     if options.fit == "letterbox":
         scale = options.size_px / max(height, width)
         return max(1, round(height * scale)), max(1, round(width * scale))
@@ -128,14 +124,14 @@ def with_channels(pixels: Array, channels: int) -> Array:
 
 
 def _centre_crop(pixels: Array, options: Preprocessing) -> Array:
-    new_height, new_width = _fitted(*pixels.shape[:2], options)
+    new_height, new_width = _fitted(pixels.shape, options)
     resized = resize(pixels, new_width, new_height, options)
     top, left = (new_height - options.size_px) // 2, (new_width - options.size_px) // 2
     return np.ascontiguousarray(resized[top : top + options.size_px, left : left + options.size_px])
 
 
 def _letterbox(pixels: Array, options: Preprocessing) -> Array:
-    new_height, new_width = _fitted(*pixels.shape[:2], options)
+    new_height, new_width = _fitted(pixels.shape, options)
     fill = np.array([round(255 * value) for value in options.mean], np.uint8)
     canvas = np.empty((options.size_px, options.size_px, options.channels), np.uint8)
     canvas[:] = fill[: options.channels]

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from graft.vision.data.decoding import DecodingOptions, decode
+from graft.vision.data.decoding import Decoded, DecodingOptions, decode
 from graft.vision.errors import UnusableImageError
 from graft.vision.model import TrainedModel
-from graft.vision.records import Array
+
+CHUNK = 32
+"""Images decoded at a time, so that memory does not grow with their number."""
 
 
 def predict_images(model: TrainedModel, images: Sequence[bytes | Path]) -> pd.DataFrame:
@@ -19,18 +21,30 @@ def predict_images(model: TrainedModel, images: Sequence[bytes | Path]) -> pd.Da
         cannot be used; its other cells are then missing).
     """
     options = DecodingOptions.parse(model.card.decoding, "decoding of the model's card")
+    parts = [
+        _predict_some(model, images[start : start + CHUNK], options)
+        for start in range(0, max(1, len(images)), CHUNK)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _predict_some(
+    model: TrainedModel, images: Sequence[bytes | Path], options: DecodingOptions
+) -> pd.DataFrame:
     decoded = [_decode(image, options) for image in images]
-    usable = [pixels for pixels, _ in decoded if pixels is not None]
-    predictions = model.predict(usable)
-    predictions.index = pd.Index([i for i, (pixels, _) in enumerate(decoded) if pixels is not None])
+    usable = [found for found, _ in decoded if found is not None]
+    predictions = model.predict(
+        [found.pixels for found in usable], [(found.width, found.height) for found in usable]
+    )
+    predictions.index = pd.Index([i for i, (found, _) in enumerate(decoded) if found is not None])
     table = predictions.reindex(range(len(images)))
     table["error"] = [reason for _, reason in decoded]
     return table
 
 
-def _decode(image: bytes | Path, options: DecodingOptions) -> tuple[Array | None, str]:
+def _decode(image: bytes | Path, options: DecodingOptions) -> tuple[Decoded | None, str]:
     try:
         data = image.read_bytes() if isinstance(image, Path) else image
-        return decode(data, options).pixels, ""
+        return decode(data, options), ""
     except (UnusableImageError, OSError) as error:
         return None, str(error)

@@ -25,7 +25,8 @@ TUNING = FineTuningOptions(epochs=1, batch_size=8)
 @pytest.fixture(scope="module")
 def probe(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, dict]:
     folder = tmp_path_factory.mktemp("features")
-    return train_probe(ground, extract_frozen_features(ground, folder, ENGINE), folder, PROBING)
+    found = extract_frozen_features(ground, folder, ENGINE)
+    return train_probe(ground, found, folder, folder / "checkpoints", PROBING)
 
 
 def state_digest(model: TrainedModel) -> str:
@@ -60,7 +61,7 @@ def test_probe__changes_the_head_and_nothing_below(ground: Ground, probe) -> Non
 
 def test_probe__learns_what_the_classes_look_like(ground: Ground, probe) -> None:
     test = ground.split("test")
-    predicted = probe[0].predict(ground.pixels.read(sha256) for sha256 in test["sha256"])
+    predicted = probe[0].predict([ground.pixels.read(sha256) for sha256 in test["sha256"]])
     right = [
         truth in text for truth, text in zip(predicted["prediction"], test["truth"], strict=True)
     ]

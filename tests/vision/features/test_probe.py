@@ -32,7 +32,7 @@ class Sample:
     @property
     def truths(self) -> list[Truth]:
         names = [[self.classes.names[k] for k in np.atleast_1d(kind)] for kind in self.kinds]
-        return TASK.read_truth([json.dumps({"classes": n}) for n in names], self.classes)
+        return TASK.read_truth([json.dumps({"classes": n}) for n in names], self.classes, None)
 
     @property
     def units(self) -> list[str]:

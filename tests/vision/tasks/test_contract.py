@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from graft.vision.contenders.ground import Ground
-from graft.vision.records import readable_truth
 from graft.vision.task import LossOptions, Task
 from graft.vision.tasks import TASKS, choose_task, load_trained
 
@@ -18,7 +17,7 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 
 def test_truth__keeps_one_row_per_image(task: Task, ground: Ground) -> None:
-    assert len(task.read_truth(list(ground.rows["truth"]), ground.classes)) == len(ground.rows)
+    assert len(task.read_truth(list(ground.rows["truth"]), ground.classes, ground.masks)) == len(ground.rows)
 
 
 def test_loss__is_finite_and_reaches_every_parameter(task: Task, ground: Ground) -> None:
@@ -32,7 +31,7 @@ def test_loss__is_finite_and_reaches_every_parameter(task: Task, ground: Ground)
 
 def test_predict__gives_one_row_per_image_with_a_score(task: Task, ground: Ground) -> None:
     for images in (0, 1, 3):
-        table = task.predict(torch.zeros(images, 3), ground.classes, 1.0)
+        table = task.predict(torch.zeros(images, 3), ground.classes, 1.0, ())
         assert len(table) == images
         assert {"prediction", "score"} <= set(table.columns)
         assert table["score"].between(0, 1).all()
@@ -41,11 +40,11 @@ def test_predict__gives_one_row_per_image_with_a_score(task: Task, ground: Groun
 def test_metrics__of_perfect_predictions_are_one_and_of_wrong_ones_zero(
     task: Task, ground: Ground
 ) -> None:
-    truth = [readable_truth(text) for text in ground.rows["truth"]]
+    truth = ground.words(ground.rows)
     for shift, wanted in ((0, 1.0), (1, 0.0)):
         said = [ground.classes.names.index(name) for name in truth]
         outputs = 20 * torch.nn.functional.one_hot(torch.tensor([(i + shift) % 3 for i in said]), 3)
-        table = task.predict(outputs.float(), ground.classes, 1.0).assign(truth=truth)
+        table = task.predict(outputs.float(), ground.classes, 1.0, ()).assign(truth=truth)
         scores = task.new_metrics(table, ground.classes).scores()
         assert next(iter(scores)) == task.primary_metric
         assert scores[task.primary_metric] == wanted

@@ -10,10 +10,9 @@ from graft.vision.contenders.ground import Ground
 from graft.vision.model import GraftedModel
 from graft.vision.records import Array
 from graft.vision.task import LossOptions, Task
-from graft.vision.training.batches import TrainingBatches
+from graft.vision.training.batches import TrainingBatches, augmented_samples
 from graft.vision.training.loop import Trained, Training
 from graft.vision.training.options import FineTuningOptions
-from graft.vision.training.validation import Validation
 
 State = dict[str, torch.Tensor]
 PLAIN = {"strategy": "full", "epochs": 1, "batch_size": 8, "ema_decay": None, "warmup_share": 0.0}
@@ -29,10 +28,10 @@ def batches_of(
 ) -> TrainingBatches:
     rows = ground.split("train")
     return TrainingBatches(
-        rows,
-        ground.truths(rows),
-        ground.pixels,
-        Augmenter(ground.policy, ground.task, seed),
+        list(rows["id"]),
+        augmented_samples(
+            rows, ground.truths(rows), ground.pixels, Augmenter(ground.policy, ground.task, seed)
+        ),
         options.batch_size,
         seed,
         options.workers,
@@ -51,17 +50,14 @@ def new_training(
     seed: int = 0,
     **options: object,
 ) -> Training:
-    chosen, val = options_of(**options), ground.split("val")
-    validation = Validation(
-        ground.task, ground.classes, val, ground.truths(val), ground.pixels, ground.preprocessing
-    )
+    chosen = options_of(**options)
     return Training(
         "tiny",
         task or ground.task,
         ground.classes,
         model or ground.new_model(),
         batches_of(ground, chosen, seed=seed),
-        validation,
+        ground.validation(),
         loss_options or LossOptions(),
         chosen,
         seed,

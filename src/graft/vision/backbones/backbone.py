@@ -1,14 +1,18 @@
 """A timm model without its classifier, with its contract and named stages."""
 
 import warnings
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import timm
 import torch
 from torch import nn
 
 from graft.vision.backbones.contract import WeightsContract
+
+if TYPE_CHECKING:
+    from graft.vision.backbones.pyramid import Pyramid
 
 
 class Backbone(nn.Module):
@@ -48,6 +52,12 @@ class Backbone(nn.Module):
         """(N, C, S, S) normalised images to the unpooled output of the last stage."""
         maps: torch.Tensor = cast(Any, self.model).forward_features(images)
         return maps
+
+    def pyramid(self, reductions: Sequence[int]) -> "Pyramid":
+        """The same weights as a pyramid of maps; this backbone is used up by it."""
+        from graft.vision.backbones.pyramid import Pyramid
+
+        return Pyramid(self.contract, self.model, reductions)
 
     @cached_property
     def _stage_by_unit(self) -> dict[str, str]:

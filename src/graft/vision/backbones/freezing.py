@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from graft.vision.backbones.weights import digest_state
-from graft.vision.model import GraftedModel
+from graft.vision.model import Learner
 
 NORMALISING = (
     nn.modules.batchnorm._BatchNorm,
@@ -16,23 +16,28 @@ NORMALISING = (
 )
 
 
-def freeze_stages(model: GraftedModel, trainable: Collection[str]) -> None:
+def freeze_stages(model: Learner, trainable: Collection[str]) -> None:
     """Let gradients reach exactly the tensors of these stages."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(model.stage_of(name) in trainable)
 
 
 def set_training_mode(
-    model: GraftedModel, trainable: Collection[str], *, batch_norm_moves: bool
+    model: Learner, trainable: Collection[str], *, batch_norm_moves: bool
 ) -> None:
     """Put trainable stages into training mode, all else into evaluation mode.
 
     Args:
         batch_norm_moves: whether BatchNorm of trainable stages uses batch statistics and updates
-            its buffers; few labels make those statistics worse than the pre-trained ones.
+            its buffers; few labels make those statistics worse than the pre-trained ones. A new
+            head has none to keep: its own always learns.
     """
     model.eval()
+    # As a whole: heads for boxes ask their containers whether they train.
+    model.head.train("head" in trainable)
     for name, module in model.named_modules():
+        if name.partition(".")[0] == "head":
+            continue
         is_batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
         # timm's BatchNorm holds its activation as a child, and is still one module.
         if not name or (next(module.children(), None) is not None and not is_batch_norm):
@@ -41,7 +46,7 @@ def set_training_mode(
             module.train()
 
 
-def stage_of_module(model: GraftedModel, name: str) -> str:
+def stage_of_module(model: Learner, name: str) -> str:
     """The stage of a module without children, by its full name."""
     tensors = [f"{name}.{t}" for t, _ in model.get_submodule(name).named_parameters()]
     if tensors:
@@ -55,7 +60,7 @@ def stage_of_module(model: GraftedModel, name: str) -> str:
         return "head"
 
 
-def digest_stages(model: GraftedModel, stages: Collection[str]) -> dict[str, str]:
+def digest_stages(model: Learner, stages: Collection[str]) -> dict[str, str]:
     """SHA-256 of each stage over every parameter and every BatchNorm buffer."""
     by_stage: dict[str, dict[str, torch.Tensor]] = {stage: {} for stage in stages}
     for name, tensor in model.state_dict().items():

@@ -44,9 +44,11 @@ def check_case_harmony(
         policy["size_px"],
         "run the augmentation pipeline again; the policy's size comes from the view",
     )
-    if len(class_table["names"]) < 2:
+    # Objects of one class stand out against all else; images and pixels of one class do not.
+    boxes = policy["albumentations"]["transform"].get("bbox_params")
+    if len(class_table["names"]) < (1 if boxes else 2):
         raise HarmonyError(
-            "a head needs two classes or more",
+            f"a head needs {'a class' if boxes else 'two classes or more'}",
             found=f"{class_table['names']} in the training data",
             mend="check ingestion.source and the class folders",
         )

@@ -1,5 +1,6 @@
 """The pre-trained model tuned on the case, and its control from scratch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.backbones.weights import digest_state
 from graft.vision.contenders.ground import Ground
 from graft.vision.model import GraftedModel, TrainedModel
+from graft.vision.options import Options
 from graft.vision.records import Array, Truth, digest_of
 from graft.vision.task import LossOptions
-from graft.vision.training.batches import TrainingBatches
+from graft.vision.training.batches import TrainingBatches, augmented_samples
 from graft.vision.training.loop import Trained, Training
 from graft.vision.training.options import FineTuningOptions
-from graft.vision.training.validation import Validation
 
 HEAD_FROM_PROBE = ("lp_ft", "probe", "gradual", "norm_and_bias")
 
@@ -31,7 +32,7 @@ def train_fine_tuned(
     if options.strategy in HEAD_FROM_PROBE:
         model.head.load_state_dict(probe.module.head.state_dict())
     trained = run_training("fine_tuned", ground, model, checkpoint_folder, options)
-    return _finish("fine_tuned", ground, trained, options)
+    return _finish("fine_tuned", ground, model, trained, options)
 
 
 def train_scratch(
@@ -39,30 +40,27 @@ def train_scratch(
 ) -> tuple[TrainedModel, pd.DataFrame]:
     """Train the same architecture from random weights: what pre-training is worth here."""
     without = ground.backbone.model_copy(update={"weights": "none"})
-    trained = run_training("scratch", ground, ground.new_model(without), checkpoint_folder, options)
-    return _finish("scratch", ground, trained, options)
+    model = ground.new_model(without)
+    trained = run_training("scratch", ground, model, checkpoint_folder, options)
+    return _finish("scratch", ground, model, trained, options)
 
 
 def run_training(
     name: str, ground: Ground, model: GraftedModel, folder: Path, options: FineTuningOptions
 ) -> Trained:
     """Train on the ground's train split, watched on its val split; resumes where it stopped."""
-    train, val = ground.split("train"), ground.split("val")
+    train = ground.split("train")
     truths = ground.truths(train)
-    digest = _training_digest(name, ground, model, options)
+    digest = training_digest(name, ground, model, options)
     balance = _sampling_weights(truths) if options.class_balance == "sampling" else None
+    augmenter = Augmenter(ground.policy, ground.task, ground.seed)
     batches = TrainingBatches(
-        train,
-        truths,
-        ground.pixels,
-        Augmenter(ground.policy, ground.task, ground.seed),
+        list(train["id"]),
+        augmented_samples(train, truths, ground.pixels, augmenter),
         options.batch_size,
         ground.seed,
         options.workers,
         balance,
-    )
-    validation = Validation(
-        ground.task, ground.classes, val, ground.truths(val), ground.pixels, ground.preprocessing
     )
     weights = _class_weights(truths) if options.class_balance == "weights" else None
     loss_options = LossOptions(label_smoothing=options.label_smoothing, class_weights=weights)
@@ -72,7 +70,7 @@ def run_training(
         ground.classes,
         model,
         batches,
-        validation,
+        ground.validation(),
         loss_options,
         options,
         ground.seed,
@@ -97,7 +95,7 @@ def watch_overfitting(history: pd.DataFrame) -> list[str]:
 
 
 def _finish(
-    name: str, ground: Ground, trained: Trained, options: FineTuningOptions
+    name: str, ground: Ground, model: GraftedModel, trained: Trained, options: FineTuningOptions
 ) -> tuple[TrainedModel, pd.DataFrame]:
     facts: dict[str, Any] = {
         "epochs_planned": options.epochs,
@@ -109,11 +107,11 @@ def _finish(
         "policy_sha256": digest_of(ground.policy),
     }
     minutes = trained.seconds / 60
-    return ground.finish(name, trained.model, options.strategy, minutes, facts), trained.history
+    return ground.finish(name, model, options.strategy, minutes, facts), trained.history
 
 
-def _training_digest(
-    name: str, ground: Ground, model: GraftedModel, options: FineTuningOptions
+def training_digest(
+    name: str, ground: Ground, model: GraftedModel, options: Options
 ) -> str:
     """Identifies a training by everything that shapes its result."""
     return digest_of(
@@ -132,18 +130,18 @@ def _training_digest(
     )
 
 
-def _class_counts(truths: list[Truth]) -> Array:
+def _class_counts(truths: Sequence[Truth]) -> Array:
     return np.maximum(np.stack([truth["targets"] for truth in truths]).sum(axis=0), 1)
 
 
-def _class_weights(truths: list[Truth]) -> tuple[float, ...]:
+def _class_weights(truths: Sequence[Truth]) -> tuple[float, ...]:
     """Inverse to the class's images, one on average over the images."""
     counts = _class_counts(truths)
     weights = counts.sum() / (len(counts) * counts)
     return tuple(float(weight) for weight in weights)
 
 
-def _sampling_weights(truths: list[Truth]) -> Array:
+def _sampling_weights(truths: Sequence[Truth]) -> Array:
     """An image is drawn by its rarest class, so that all classes are met equally often."""
     rarity = 1 / _class_counts(truths)
     weights = np.array([(truth["targets"] * rarity).max() for truth in truths])

@@ -1,6 +1,6 @@
 """What all contenders of a case stand on: the same task, data, view, policy and seed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,16 +8,23 @@ from typing import Any
 
 import pandas as pd
 
+from graft.vision.augmentation.options import PolicyOptions
+from graft.vision.augmentation.policies import compose_policy
+from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.backbones.options import BackboneOptions
+from graft.vision.data.masks import open_masks
 from graft.vision.data.options import IngestionOptions
 from graft.vision.data.pixels import PixelStore
+from graft.vision.data.truths import truth_in_words
 from graft.vision.model import GraftedModel, ModelCard, TrainedModel
 from graft.vision.options import Options
-from graft.vision.preprocessing import Preprocessing
-from graft.vision.records import Truth, data_digest
+from graft.vision.preprocessing import Frame, Preprocessing, frame_of
+from graft.vision.records import MaskReader, Truth, data_digest, named_rows
 from graft.vision.runtime import machine_record
 from graft.vision.task import ClassTable, Task
 from graft.vision.tasks import choose_task
+from graft.vision.training.batches import Batch, plain_batches
+from graft.vision.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Ground:
     classes: ClassTable
     rows: pd.DataFrame
     pixels: PixelStore
+    masks: MaskReader
     backbone: BackboneOptions
     preprocessing: Preprocessing
     policy: dict[str, Any]
@@ -38,9 +46,41 @@ class Ground:
         """The rows of these splits, in the order of the split manifest."""
         return self.rows[self.rows["split"].isin(names)].reset_index(drop=True)
 
-    def truths(self, rows: pd.DataFrame) -> list[Truth]:
+    def truths(self, rows: pd.DataFrame) -> Sequence[Truth]:
         """What annotators said of these rows."""
-        return self.task.read_truth(list(rows["truth"]), self.classes)
+        return self.task.read_truth(list(rows["truth"]), self.classes, self.masks)
+
+    def words(self, rows: pd.DataFrame) -> list[str]:
+        """The same in the words of predictions."""
+        return [truth_in_words(text, self.masks) for text in rows["truth"]]
+
+    def frames(self, rows: pd.DataFrame) -> list[Frame]:
+        """How the view of each of these rows lies in its upright original."""
+        return [
+            frame_of(self.pixels.read(row.sha256).shape, row.width, row.height, self.preprocessing)
+            for row in named_rows(rows)
+        ]
+
+    @cached_property
+    def plain(self) -> Augmenter:
+        """The policy without chance: `view_of`, with the truth brought along."""
+        policy = compose_policy(PolicyOptions(preset="none"), self.preprocessing, self.task)
+        return Augmenter(policy, self.task, self.seed)
+
+    def plain_batches(self, rows: pd.DataFrame, batch_size: int = 32) -> Iterator[Batch]:
+        """The plain views of these rows with their truths, in order."""
+        return plain_batches(rows, self.truths(rows), self.pixels, self.plain, batch_size)
+
+    def validation(self, batches: Callable[[], Iterable[Batch]] | None = None) -> Validation:
+        """What training is watched on: the val split, by its views unless other batches are given."""
+        val = self.split("val")
+        return Validation(
+            self.task,
+            self.classes,
+            self.words(val),
+            self.frames(val),
+            batches or (lambda: self.plain_batches(val)),
+        )
 
     @cached_property
     def data_digest(self) -> str:
@@ -100,6 +140,7 @@ def lay_ground(
         classes=ClassTable.from_record(class_table),
         rows=split_manifest,
         pixels=PixelStore(pixel_folder, ingestion.decoding),
+        masks=open_masks(pixel_folder),
         backbone=backbone,
         preprocessing=Preprocessing.from_record(backbone_card["preprocessing"]),
         policy=augmentation_policy,

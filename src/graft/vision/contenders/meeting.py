@@ -18,10 +18,14 @@ from graft.vision.evaluation.calibration import fit_temperature
 from graft.vision.evaluation.options import EvaluationOptions
 from graft.vision.evaluation.verdict import Contender, judge
 from graft.vision.model import TrainedModel
-from graft.vision.records import digest_of, readable_truth
+from graft.vision.records import digest_of
 from graft.vision.store import ArrayStore
 
 log = logging.getLogger("graft")
+
+
+CHUNK = 64
+"""Images whose outputs are held at a time: those of dense tasks are large."""
 
 
 def outputs_of(ground: Ground, model: TrainedModel, rows: pd.DataFrame) -> torch.Tensor:
@@ -31,10 +35,12 @@ def outputs_of(ground: Ground, model: TrainedModel, rows: pd.DataFrame) -> torch
     store = ArrayStore(folder, digest_of([*identity, ground.pixels.options.digest])[:24])
     missing = store.missing(rows["sha256"])
     if missing:
-        computed = model.outputs(ground.pixels.read(sha256) for sha256 in missing)
         with store.writer() as writer:
-            for sha256, output in zip(missing, computed.numpy(), strict=True):
-                writer.add(sha256, output)
+            for start in range(0, len(missing), CHUNK):
+                part = missing[start : start + CHUNK]
+                computed = model.outputs(ground.pixels.read(sha256) for sha256 in part)
+                for sha256, output in zip(part, computed.numpy(), strict=True):
+                    writer.add(sha256, output)
     return torch.from_numpy(np.stack([store.read(sha256) for sha256 in rows["sha256"]]).copy())
 
 
@@ -43,7 +49,7 @@ def calibrate_models(ground: Ground, models: Sequence[TrainedModel]) -> dict[str
     val = ground.split("val")
     if val.empty:
         return {model.card.contender: 1.0 for model in models}
-    truths = ground.truths(val)
+    truths = [truth for batch in ground.plain_batches(val) for truth in batch.truths]
     return {
         model.card.contender: fit_temperature(
             outputs_of(ground, model, val), truths, ground.classes, ground.task
@@ -63,19 +69,30 @@ def predict_contenders(
     if test.empty:
         raise DataError("no test image is left to judge on", mend="see the quality report")
     units = pd.Series(units_of(ground.rows), index=ground.rows["id"])
-    tables = []
-    for model in models:
-        name = model.card.contender
-        outputs = outputs_of(ground, model, test)
-        predicted = ground.task.predict(outputs, ground.classes, calibrations[name])
-        plain = ground.task.predict(outputs, ground.classes, 1.0)
-        table = test[["id", "path", "sha256"]].copy()
-        table["unit"] = units.loc[test["id"]].to_numpy()
-        table["contender"] = name
-        table["truth"] = [readable_truth(text) for text in test["truth"]]
-        table["uncalibrated_score"] = plain["score"].to_numpy()
-        tables.append(pd.concat([table, predicted], axis=1))
+    test["unit"] = units.loc[test["id"]].to_numpy()
+    tables = [
+        _predict_some(ground, model, test.iloc[start : start + CHUNK], calibrations)
+        for model in models
+        for start in range(0, len(test), CHUNK)
+    ]
     return pd.concat(tables, ignore_index=True)
+
+
+def _predict_some(
+    ground: Ground, model: TrainedModel, rows: pd.DataFrame, calibrations: Mapping[str, float]
+) -> pd.DataFrame:
+    rows = rows.reset_index(drop=True)
+    name, frames = model.card.contender, ground.frames(rows)
+    outputs = outputs_of(ground, model, rows)
+    predicted = ground.task.predict(outputs, ground.classes, calibrations[name], frames)
+    plain = predicted
+    if calibrations[name] != 1.0:
+        plain = ground.task.predict(outputs, ground.classes, 1.0, frames)
+    table = rows[["id", "path", "sha256", "unit"]].copy()
+    table["contender"] = name
+    table["truth"] = ground.words(rows)
+    table["uncalibrated_score"] = plain["score"].to_numpy()
+    return pd.concat([table, predicted], axis=1)
 
 
 def judge_contenders(

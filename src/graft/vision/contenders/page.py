@@ -16,7 +16,8 @@ from graft.vision.evaluation.report import ReportMaterial, render_report
 from graft.vision.evaluation.report.material import Picture
 from graft.vision.model import TrainedModel
 from graft.vision.preprocessing import view_of, with_channels
-from graft.vision.records import Array, digest_of, named_rows
+from graft.vision.records import Array, digest_of
+from graft.vision.task import Metrics
 
 PICTURE_PX = 200
 
@@ -48,9 +49,9 @@ def render_page(
         confusion=metrics.confusion(),
         # What was undefined, as without validation images, is an empty cell of the CSV.
         histories={n: table.replace("", np.nan).astype(float) for n, table in histories.items()},
-        reliability=_reliability(rows),
-        worst=_worst(ground, test_predictions, options.worst_images),
-        attention=_attention(ground, chosen, test_predictions, options.attention_images),
+        reliability=_reliability(ground, rows, metrics),
+        worst=_pictures(ground, test_predictions, metrics, options.worst_images),
+        attention=_attention(ground, chosen, test_predictions, metrics, options.attention_images),
         quality=quality,
         policy_preview=policy_preview,
         facts=_facts(ground, chosen, probe_report, quality),
@@ -58,42 +59,63 @@ def render_page(
     return render_report(material)
 
 
-def _reliability(rows: pd.DataFrame) -> dict[str, list[dict[str, float]]]:
-    right = (rows["truth"] == rows["prediction"]).to_numpy(float)
+def _reliability(
+    ground: Ground, rows: pd.DataFrame, metrics: Metrics
+) -> dict[str, list[dict[str, float]]]:
+    before = ground.task.new_metrics(
+        rows.assign(score=rows["uncalibrated_score"].astype(float)), ground.classes
+    )
     return {
-        "before": reliability_bins(rows["uncalibrated_score"].to_numpy(), right),
-        "after": reliability_bins(rows["score"].to_numpy(), right),
+        "before": reliability_bins(*before.reliability()),
+        "after": reliability_bins(*metrics.reliability()),
     }
 
 
-def _worst(ground: Ground, predictions: pd.DataFrame, count: int) -> list[Picture]:
-    wrong = predictions[predictions["truth"] != predictions["prediction"]]
-    return [
-        Picture(
-            _encode(ground.pixels.read(row.sha256)),
-            f"{row.truth} taken for {row.prediction} ({row.score:.2f}): {row.path}",
-        )
-        for row in named_rows(wrong.nlargest(count, "score"))
-    ]
+def _pictures(
+    ground: Ground, predictions: pd.DataFrame, metrics: Metrics, count: int
+) -> list[Picture]:
+    """The worst images, the surest errors first; a median and the best one where scores differ."""
+    scores = metrics.image_scores()
+    order = _from_the_worst(predictions, scores)
+    worst = [row for row in order if scores[row] < 1][:count]
+    middle = [row for row in (order[len(order) // 2 :][:1] + order[-1:]) if row not in worst]
+    partial = ((scores > 0) & (scores < 1)).any()
+    shown = [*worst, *(middle if partial else [])]
+    return [_picture(ground, predictions, metrics, row) for row in shown]
+
+
+def _from_the_worst(predictions: pd.DataFrame, scores: Array) -> list[int]:
+    keyed = np.where(np.isfinite(scores), scores, np.inf)
+    order = np.lexsort((-predictions["score"].to_numpy(float), keyed))
+    return [int(row) for row in order if np.isfinite(scores[row])]
+
+
+def _picture(ground: Ground, predictions: pd.DataFrame, metrics: Metrics, row: int) -> Picture:
+    shown = metrics.show(row, ground.pixels.read(predictions["sha256"].iloc[row]))
+    companion = None if shown.companion is None else _encode(shown.companion)
+    path = predictions["path"].iloc[row]
+    return Picture(_encode(shown.picture), f"{shown.caption}: {path}", companion)
 
 
 def _attention(
-    ground: Ground, model: TrainedModel, predictions: pd.DataFrame, count: int
+    ground: Ground, model: TrainedModel, predictions: pd.DataFrame, metrics: Metrics, count: int
 ) -> list[Picture]:
-    """Half of them right, half wrong, where there are such."""
-    right = predictions["truth"] == predictions["prediction"]
-    wrong = predictions[~right].nlargest(count // 2, "score")
-    sure = predictions[right].nlargest(len(predictions), "score")
-    places = np.linspace(0, max(0, len(sure) - 1), min(len(sure), count - len(wrong))).astype(int)
+    """Where the model looks: half on images that it does badly, half spread over the others."""
+    scores = metrics.image_scores()
+    order = _from_the_worst(predictions, scores)
+    bad = [row for row in order if scores[row] < 1][: count // 2]
+    good = [row for row in order if row not in bad]
+    places = np.linspace(0, max(0, len(good) - 1), min(len(good), count - len(bad))).astype(int)
     pictures = []
-    for row in named_rows(pd.concat([sure.iloc[places], wrong])):
-        view = view_of(ground.pixels.read(row.sha256), model.card.preprocessing)
-        name = str(row.prediction).split("|")[0]
-        output = ground.classes.names.index(name) if name in ground.classes.names else 0
-        shown = overlay(view, class_activation(model.module, view, output))
-        said = f"{row.prediction} ({row.score:.2f})"
-        truth = "" if row.truth == row.prediction else f", in truth {row.truth}"
-        pictures.append(Picture(_encode(view), f"{said}{truth}", _encode(shown)))
+    for row in [*(good[place] for place in places), *bad]:
+        said = predictions.iloc[row]
+        pixels = ground.pixels.read(said["sha256"])
+        view = view_of(pixels, model.card.preprocessing)
+        name = str(said["prediction"]).split("|")[0]
+        output = ground.classes.names.index(name) if name in ground.classes.names else None
+        heat = overlay(view, class_activation(model.module, view, output))
+        caption = metrics.show(row, pixels).caption
+        pictures.append(Picture(_encode(view), caption, _encode(heat)))
     return pictures
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.contenders.ground import Ground
+from graft.vision.contenders.trained_head import train_head
 from graft.vision.data.splits import units_of
 from graft.vision.features.extraction import FrozenFeatures, extract_features
 from graft.vision.features.options import FeatureExtractionOptions, ProbingOptions
@@ -22,9 +24,12 @@ def extract_frozen_features(
 ) -> pd.DataFrame:
     """The table of `FrozenFeatures` of every image of the case."""
     augmenter = Augmenter(ground.policy, ground.task, ground.seed)
+    place = {name: number for number, name in enumerate(ground.rows["id"])}
+    truths = ground.truths(ground.rows)
 
     def augment(pixels: Array, sample_id: str, view: int) -> Array:
-        return augmenter(pixels, {}, -view, sample_id)[0]
+        # The truth has a say: what a policy draws may depend on where objects are.
+        return augmenter(pixels, truths[place[sample_id]], -view, sample_id)[0]
 
     found = extract_features(
         ground.rows,
@@ -40,32 +45,45 @@ def extract_frozen_features(
 
 
 def train_probe(
-    ground: Ground, frozen_features: pd.DataFrame, folder: Path, options: ProbingOptions
+    ground: Ground,
+    frozen_features: pd.DataFrame,
+    folder: Path,
+    checkpoint_folder: Path,
+    options: ProbingOptions,
 ) -> tuple[TrainedModel, dict[str, Any]]:
-    """Fit the probe on the train split.
+    """Fit the probe on the train split: a linear head is solved, another trained on stored maps.
 
-    Returns the probe with its card, and a report: strength, losses by fold, k-NN, validation.
+    Returns the probe with its card, and a report: how the head was fitted, and how well it does.
     """
     started = time.perf_counter()
     features = FrozenFeatures(frozen_features, folder)
-    rows = frozen_features[frozen_features["split"] == "train"].reset_index(drop=True)
-    manifest = ground.rows.set_index("id")
-    truth_of = dict(zip(manifest.index, ground.truths(ground.rows), strict=True))
-    unit_of = dict(zip(ground.rows["id"], units_of(ground.rows), strict=True))
     model = ground.new_model()
+    if isinstance(model.head, nn.Linear):
+        report = _solve(ground, features, model.head, options)
+    else:
+        report = train_head(ground, features, model, checkpoint_folder, options)
+    minutes = float(report.get("minutes", (time.perf_counter() - started) / 60))
+    return ground.finish("probe", model, "probe", minutes, report), report
+
+
+def _solve(
+    ground: Ground, features: FrozenFeatures, head: nn.Linear, options: ProbingOptions
+) -> dict[str, Any]:
+    table = features.table
+    rows = table[table["split"] == "train"].reset_index(drop=True)
+    truth_of = dict(zip(ground.rows["id"], ground.truths(ground.rows), strict=True))
+    unit_of = dict(zip(ground.rows["id"], units_of(ground.rows), strict=True))
     fit = fit_probe(
         ground.task,
         ground.classes,
         features.matrix(rows),
         [truth_of[name] for name in rows["id"]],
         [unit_of[name] for name in rows["id"]],
-        model.head,
+        head,
         options,
         ground.seed,
     )
-    minutes = (time.perf_counter() - started) / 60
-    report = _report(ground, fit, len(rows), options)
-    return ground.finish("probe", model, "probe", minutes, report), report
+    return _report(ground, fit, len(rows), options)
 
 
 def _report(ground: Ground, fit: ProbeFit, images: int, options: ProbingOptions) -> dict[str, Any]:

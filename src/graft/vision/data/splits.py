@@ -226,18 +226,19 @@ def _draw(
 
 
 def _check_classes(rows: pd.DataFrame) -> list[str]:
-    """Say which classes are thin. Raises `DataError` when fewer than two can be learned."""
+    """Say which classes are thin. Raises `DataError` when too few can be learned."""
     counts = {
         split: Counter(
             name for text in rows[rows["split"] == split]["truth"] for name in classes_of(text)
         )
         for split in SPLITS
     }
-    if len(counts["train"]) < 2:
+    boxes = "boxes_xyxy" in json.loads(rows["truth"].iloc[0])
+    if len(counts["train"]) < (1 if boxes else 2):
         raise DataError(
-            "fewer than two classes are left to learn",
+            f"fewer than {'one class' if boxes else 'two classes'} are left to learn",
             found=f"{dict(counts['train'])} in train",
-            mend="add images of a second class, or check the layout in ingestion.source",
+            mend="add images of another class, or check the layout in ingestion.source",
         )
     everywhere = sorted({name for split in counts.values() for name in split})
     findings = []

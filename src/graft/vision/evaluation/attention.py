@@ -8,8 +8,11 @@ from graft.vision.model import GraftedModel, as_tensor
 from graft.vision.records import Array
 
 
-def class_activation(model: GraftedModel, view: Array, output: int) -> Array:
+def class_activation(model: GraftedModel, view: Array, output: int | None) -> Array:
     """(S, S) float in 0..1: how much each place speaks for one output.
+
+    ``output`` None, as for tasks whose outputs are places themselves: how strong the features
+    are there.
 
     ``view``: (S, S, C) uint8. Models without spatial maps (transformers) are asked by their
     input's gradient.
@@ -29,6 +32,8 @@ def class_activation(model: GraftedModel, view: Array, output: int) -> Array:
             maps.requires_grad_() if maps.is_leaf else maps.retain_grad()
             kept.append(maps)
 
+    if output is None:
+        return _strength(model, views, view)
     hooks = [m.register_forward_hook(keep) for m in model.backbone.model.children()]
     scaled = ((views.float() / 255 - model.mean) / model.std).requires_grad_()
     try:
@@ -39,9 +44,23 @@ def class_activation(model: GraftedModel, view: Array, output: int) -> Array:
             hook.remove()
         model.zero_grad(set_to_none=True)
     heat = _weighted(kept[-1]) if kept and kept[-1].grad is not None else _gradient(scaled)
+    return _stretched(heat, view)
+
+
+def _stretched(heat: Array, view: Array) -> Array:
     heat = cv2.resize(heat, view.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     heat = np.maximum(heat - heat.min(), 0)
     return heat / max(float(heat.max()), 1e-9)
+
+
+def _strength(model: GraftedModel, views: torch.Tensor, view: Array) -> Array:
+    """Mean size of the coarsest maps, place by place."""
+    with torch.inference_mode():
+        found = model.features(views)
+    maps = found if isinstance(found, torch.Tensor) else found[-1]
+    if maps.dim() != 4:
+        return np.zeros(view.shape[:2], np.float32)
+    return _stretched(maps.abs().mean(dim=1)[0].float().cpu().numpy(), view)
 
 
 def overlay(view: Array, heat: Array) -> Array:

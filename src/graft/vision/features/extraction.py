@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.backbones.weights import digest_state
 from graft.vision.data.pixels import PixelStore
 from graft.vision.features.engines import Engine, available_engines, choose_engine
@@ -34,14 +36,17 @@ class FrozenFeatures:
     table: pd.DataFrame
     folder: Path
     computed: int = 0
+    _stores: dict[str, ArrayStore] = field(default_factory=dict, init=False, repr=False)
+
+    def read(self, row: Any) -> Array:
+        """(D,) float16 or float32, read-only: the features of one row of the table."""
+        if row.namespace not in self._stores:
+            self._stores[row.namespace] = ArrayStore(self.folder, row.namespace)
+        return self._stores[row.namespace].read(row.key)
 
     def matrix(self, rows: pd.DataFrame) -> Array:
         """(N, D) float32, one row per row of the table."""
-        namespaces = set(rows["namespace"])
-        stores = {name: ArrayStore(self.folder, name) for name in namespaces}
-        found = [
-            stores[name].read(key) for name, key in zip(rows["namespace"], rows["key"], strict=True)
-        ]
+        found = [self.read(row) for row in rows.itertuples()]
         return np.stack(found) if found else np.zeros((0, 0), np.float32)
 
 
@@ -69,7 +74,9 @@ def extract_features(
     todo = table[table["key"].isin(missing)].drop_duplicates("key")
     if len(todo):
         engine = choose_engine(model, preprocessing.size_px, options.batch_size, options.engine)
-        _compute(todo, pixels, preprocessing, engine, store, options.batch_size, augment)
+        # Maps are large, and half precision is finer than what augmentation does to them.
+        kind = np.float16 if isinstance(model.backbone, Pyramid) else np.float32
+        _compute(todo, pixels, preprocessing, engine, store, options.batch_size, augment, kind)
     return FrozenFeatures(table, folder, len(todo))
 
 
@@ -87,6 +94,7 @@ def feature_namespace(
         "decoding": pixels.options.digest,
         "view": preprocessing.digest,
         "architecture": model.backbone.contract.architecture,
+        "maps": getattr(model.backbone, "reductions", None),
         "weights": digest_state(dict(model.backbone.state_dict())),
         "engine": engine,
     }
@@ -115,6 +123,7 @@ def _compute(
     store: ArrayStore,
     batch_size: int,
     augment: Augment | None,
+    kind: type,
 ) -> None:
     """Views are made by threads while the engine works on the batch before."""
 
@@ -132,7 +141,7 @@ def _compute(
     with ThreadPoolExecutor(2) as pool, store.writer() as writer, progress:
         for start, views in _ahead(pool, rows, make, batch_size):
             for key, feature in zip(keys[start:], engine.features(np.stack(views)), strict=False):
-                writer.add(key, feature)
+                writer.add(key, feature.astype(kind, copy=False))
             progress.update(len(views))
 
 

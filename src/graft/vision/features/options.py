@@ -28,3 +28,9 @@ class ProbingOptions(Options):
     neighbours: int = Field(default=10, ge=1)
     """Of the k-NN score that stands beside the probe."""
     max_iterations: int = Field(default=200, ge=1)
+    epochs: int = Field(default=12, ge=1)
+    """Of a head that is not linear, which is trained on stored maps in place of being solved."""
+    learning_rate: float = Field(default=2e-3, gt=0)
+    """Of such a head."""
+    batch_size: int = Field(default=16, ge=1)
+    """Of such a head."""

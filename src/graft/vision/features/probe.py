@@ -240,7 +240,7 @@ def neighbours_score(
     asked = np.isfinite(np.take_along_axis(similarity, nearest, axis=1))[:, :, None]
     share = (targets[nearest] * asked).sum(axis=1) / asked.sum(axis=1)
     outputs = torch.logit(torch.from_numpy(share).double(), eps=1e-6)
-    table = task.predict(outputs, classes, 1.0)
-    perfect = task.predict(torch.from_numpy((targets - 0.5) * 100.0), classes, 1.0)
+    table = task.predict(outputs, classes, 1.0, ())
+    perfect = task.predict(torch.from_numpy((targets - 0.5) * 100.0), classes, 1.0, ())
     table["truth"] = perfect["prediction"]
     return task.new_metrics(table, classes).scores()[task.primary_metric]

@@ -1,7 +1,7 @@
 """Batches in an order and with contents that depend on seed and epoch alone."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,40 +13,51 @@ import torch
 from graft.vision.augmentation.sampling import Augmenter, sample_seed
 from graft.vision.data.pixels import PixelReader
 from graft.vision.model import as_tensor
-from graft.vision.preprocessing import Preprocessing, view_of
 from graft.vision.records import Array, Truth
 
 
 @dataclass
 class Batch:
-    """(N, C, S, S) uint8 views laid out channels-last, with truths and ids."""
+    """(N, C, S, S) uint8 views laid out channels-last, or (N, D) features; with truths and ids."""
 
     views: torch.Tensor
     truths: list[Truth]
     ids: list[str]
 
+    @property
+    def bytes(self) -> int:
+        """Memory of views and truths."""
+        return self.views.nbytes + sum(a.nbytes for truth in self.truths for a in truth.values())
+
+
+MakeSample = Callable[[int, int], tuple[Array, Truth]]
+"""(place of the sample, epoch) -> what the model is fed with, and the truth that lies in it."""
+
 
 class TrainingBatches:
-    """Augmented batches of one split; threads work ahead, the order stays."""
+    """Samples of one split in batches; threads work ahead, the order stays.
+
+    Args:
+        ids: of the samples, by place.
+        make: must depend on place and epoch alone.
+        balance: probability of each place, when sampling balances classes.
+    """
 
     def __init__(
         self,
-        rows: pd.DataFrame,
-        truths: Sequence[Truth],
-        pixels: PixelReader,
-        augmenter: Augmenter,
+        ids: Sequence[str],
+        make: MakeSample,
         batch_size: int,
         seed: int,
         workers: int,
         balance: Array | None = None,
     ) -> None:
-        self._ids, self._digests = list(rows["id"]), list(rows["sha256"])
-        self._truths, self._pixels, self._augmenter = list(truths), pixels, augmenter
-        self._size, self._seed, self._workers = min(batch_size, len(rows)), seed, workers
+        self._ids, self._make = list(ids), make
+        self.size, self._seed, self._workers = min(batch_size, len(ids)), seed, workers
         self._balance = balance
 
     def __len__(self) -> int:
-        return max(1, len(self._ids) // self._size)
+        return max(1, len(self._ids) // self.size)
 
     def order(self, epoch: int) -> Array:
         """The sample numbers of an epoch; drawn by weight when sampling balances classes."""
@@ -59,7 +70,7 @@ class TrainingBatches:
         """All full batches of an epoch."""
         cv2.setNumThreads(1)
         order = self.order(epoch)
-        chunks = [order[i * self._size : (i + 1) * self._size] for i in range(len(self))]
+        chunks = [order[i * self.size : (i + 1) * self.size] for i in range(len(self))]
         with ThreadPoolExecutor(self._workers) as pool:
             ahead: deque[list[object]] = deque()
             for chunk in chunks:
@@ -70,25 +81,35 @@ class TrainingBatches:
                 yield self._gather(ahead.popleft())
 
     def _sample(self, i: int, epoch: int) -> tuple[Array, Truth, str]:
-        found = self._pixels.read(self._digests[i])
-        view, truth = self._augmenter(found, self._truths[i], epoch, self._ids[i])
-        return view, truth, self._ids[i]
+        return *self._make(i, epoch), self._ids[i]
 
     def _gather(self, futures: list[object]) -> Batch:
         views, truths, ids = zip(*(f.result() for f in futures), strict=True)  # type: ignore[attr-defined]
         return Batch(as_tensor(views), list(truths), list(ids))
 
 
+def augmented_samples(
+    rows: pd.DataFrame, truths: Sequence[Truth], pixels: PixelReader, augmenter: Augmenter
+) -> MakeSample:
+    """Views of stored pixels with their truths, as the policy draws them for each epoch."""
+    ids, digests = list(rows["id"]), list(rows["sha256"])
+
+    def make(place: int, epoch: int) -> tuple[Array, Truth]:
+        return augmenter(pixels.read(digests[place]), truths[place], epoch, ids[place])
+
+    return make
+
+
 def plain_batches(
     rows: pd.DataFrame,
     truths: Sequence[Truth],
     pixels: PixelReader,
-    preprocessing: Preprocessing,
+    plain: Augmenter,
     batch_size: int,
 ) -> Iterator[Batch]:
-    """The deterministic views of all rows, in order."""
-    ids, digests = list(rows["id"]), list(rows["sha256"])
+    """All rows in order, by a policy without chance: the deterministic views and their truths."""
+    make, ids = augmented_samples(rows, truths, pixels, plain), list(rows["id"])
     for start in range(0, len(ids), batch_size):
-        part = slice(start, start + batch_size)
-        views = [view_of(pixels.read(sha256), preprocessing) for sha256 in digests[part]]
-        yield Batch(as_tensor(views), list(truths[part]), ids[part])
+        places = range(start, min(start + batch_size, len(ids)))
+        views, found = zip(*(make(place, 0) for place in places), strict=True)
+        yield Batch(as_tensor(views), list(found), [ids[place] for place in places])

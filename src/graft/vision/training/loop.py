@@ -16,7 +16,7 @@ from graft.vision.augmentation.sampling import sample_seed
 from graft.vision.backbones.freezing import set_training_mode
 from graft.vision.backbones.weights import digest_state
 from graft.vision.errors import TrainingError
-from graft.vision.model import GraftedModel
+from graft.vision.model import Learner
 from graft.vision.runtime import device_name
 from graft.vision.task import ClassTable, LossOptions, Task
 from graft.vision.training.averaging import MovingAverage
@@ -45,7 +45,7 @@ log = logging.getLogger("graft")
 class Trained:
     """The model with its best weights, how it got there, and the proof of what stayed."""
 
-    model: GraftedModel
+    model: Learner
     history: pd.DataFrame
     best_epoch: int
     epochs: int
@@ -68,7 +68,7 @@ class Training:
         name: str,
         task: Task,
         classes: ClassTable,
-        model: GraftedModel,
+        model: Learner,
         batches: TrainingBatches,
         validation: Validation,
         loss_options: LossOptions,
@@ -199,7 +199,10 @@ class Training:
         state = self.average.state if self.average else self.model.state_dict()
         validated = self._validate(state)
         key = (validated["score"], -validated["loss"])
-        key = (float(epoch), 0.0) if math.isnan(key[1]) else key
+        if math.isnan(key[0]):  # no validation: the last epoch is kept
+            key = (float(epoch), 0.0)
+        elif math.isnan(key[1]):
+            key = (key[0], 0.0)
         if key > self.best_score:
             self.best_score, self.best_epoch = key, epoch
             self.best = {name: tensor.detach().clone() for name, tensor in state.items()}
@@ -260,7 +263,7 @@ class Training:
         if self.options.budget_s is None:
             return self.options.epochs
         step_s = self._time_steps()
-        validation_s = step_s * len(self.validation.rows) / (3 * self.batches._size)
+        validation_s = step_s * len(self.validation) / (3 * self.batches.size)
         affordable = int(self.options.budget_s / (step_s * len(self.batches) + validation_s))
         planned = max(1, min(self.options.epochs, affordable))
         log.info(
@@ -273,8 +276,9 @@ class Training:
         return planned
 
     def _time_steps(self, count: int = 4) -> float:
-        set_trainable(self.model, self.options, trainable_stages(self.model, self.options, 1.0))
-        set_training_mode(self.model, (), batch_norm_moves=False)
+        stages = trainable_stages(self.model, self.options, 1.0)
+        set_trainable(self.model, self.options, stages)
+        set_training_mode(self.model, stages, batch_norm_moves=False)
         times = []
         started = time.perf_counter()
         for number, batch in enumerate(self.batches.epoch(0)):
@@ -287,6 +291,7 @@ class Training:
             if number + 1 == count:
                 break
         self.optimizer.zero_grad(set_to_none=True)
+        self.model.load_state_dict(self.start)
         return 1.1 * float(np.median(times[1:] or times))
 
     def _refuse(self, batch: Batch, epoch: int, number: int, what: str) -> None:

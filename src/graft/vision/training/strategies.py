@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from graft.vision.backbones.freezing import NORMALISING
-from graft.vision.model import GraftedModel
+from graft.vision.model import Learner
 from graft.vision.training.options import FineTuningOptions
 
 TrainableStages = Callable[[tuple[str, ...], float], tuple[str, ...]]
@@ -48,31 +48,31 @@ STRATEGIES = {
 
 
 def trainable_stages(
-    model: GraftedModel, options: FineTuningOptions, done: float
+    model: Learner, options: FineTuningOptions, done: float
 ) -> tuple[str, ...]:
     """The stages that learn when this share of training is done."""
     return STRATEGIES[options.strategy].stages(model.stages, done)
 
 
-def moving_tensors(model: GraftedModel, options: FineTuningOptions) -> set[str]:
+def moving_tensors(model: Learner, options: FineTuningOptions) -> set[str]:
     """Names of all parameters and buffers that may move at any time of the training."""
     stages = set(trainable_stages(model, options, 1.0))
     movable = _movable_parameters(model, options)
     names = {name for name in movable if model.stage_of(name) in stages}
-    if options.batch_norm == "moves":
-        buffers = set(model.state_dict()) - {name for name, _ in model.named_parameters()}
-        names |= {name for name in buffers if model.stage_of(name) in stages}
-    return names
+    if options.batch_norm != "moves":
+        stages &= {"head"}  # a new head has no statistics to keep
+    buffers = set(model.state_dict()) - {name for name, _ in model.named_parameters()}
+    return names | {name for name in buffers if model.stage_of(name) in stages}
 
 
-def set_trainable(model: GraftedModel, options: FineTuningOptions, stages: tuple[str, ...]) -> None:
+def set_trainable(model: Learner, options: FineTuningOptions, stages: tuple[str, ...]) -> None:
     """Let gradients reach exactly what the strategy declares for these stages."""
     movable = _movable_parameters(model, options)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in movable and model.stage_of(name) in stages)
 
 
-def parameter_groups(model: GraftedModel, options: FineTuningOptions) -> list[dict[str, Any]]:
+def parameter_groups(model: Learner, options: FineTuningOptions) -> list[dict[str, Any]]:
     """One group per stage and decay: ``lr`` is the stage's peak rate, ``name`` the stage."""
     strategy = STRATEGIES[options.strategy]
     depth = {stage: i for i, stage in enumerate(reversed(model.stages))}
@@ -99,7 +99,7 @@ def parameter_groups(model: GraftedModel, options: FineTuningOptions) -> list[di
     return list(groups.values())
 
 
-def _movable_parameters(model: GraftedModel, options: FineTuningOptions) -> set[str]:
+def _movable_parameters(model: Learner, options: FineTuningOptions) -> set[str]:
     names = {name for name, _ in model.named_parameters()}
     if not STRATEGIES[options.strategy].only_norms:
         return names

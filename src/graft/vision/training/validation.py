@@ -1,59 +1,66 @@
 """How a model does on the validation split, during training."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
-import pandas as pd
 import torch
+from torch import nn
 
-from graft.vision.data.pixels import PixelReader
-from graft.vision.model import GraftedModel
-from graft.vision.preprocessing import Preprocessing
-from graft.vision.records import Truth, readable_truth
+from graft.vision.preprocessing import Frame
 from graft.vision.task import ClassTable, LossOptions, Task
-from graft.vision.training.batches import Batch, plain_batches
+from graft.vision.training.batches import Batch
 
 CACHE_BYTES = 1 << 30
-"""Views of the validation split are kept in memory up to this size."""
+"""What the validation split's batches may take in memory to be kept."""
 
 
 @dataclass
 class Validation:
-    """Scores a model on the plain views of a split."""
+    """Scores a model on the plain views, or stored features, of a split.
+
+    Attributes:
+        words: the truth of each image in the words of predictions.
+        frames: how each view lies in its original.
+        batches: makes the split's batches anew, in the order of words and frames.
+    """
 
     task: Task
     classes: ClassTable
-    rows: pd.DataFrame
-    truths: Sequence[Truth]
-    pixels: PixelReader
-    preprocessing: Preprocessing
-    batch_size: int = 32
+    words: Sequence[str]
+    frames: Sequence[Frame]
+    batches: Callable[[], Iterable[Batch]]
+    _kept: list[Batch] | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        view = self.preprocessing
-        size = len(self.rows) * view.size_px**2 * view.channels
-        self._kept: list[Batch] | None = list(self._batches()) if size <= CACHE_BYTES else None
+    def __len__(self) -> int:
+        return len(self.words)
 
-    def score(self, model: GraftedModel) -> dict[str, float]:
-        """``loss`` and ``score`` (the primary metric); NaN when the split is empty."""
-        if self.rows.empty:
+    def score(self, model: nn.Module) -> dict[str, float]:
+        """``loss`` and ``score`` (the primary metric); NaN when undefined or the split is empty."""
+        if not self.words:
             return {"loss": float("nan"), "score": float("nan")}
         model.eval()
         device = next(model.parameters()).device
+        outputs, losses = [], 0.0
         with torch.inference_mode():
-            outputs = torch.cat(
-                [
-                    model(batch.views.to(device)).float().cpu()
-                    for batch in self._kept or self._batches()
-                ]
-            )
-        loss = self.task.loss(outputs, self.truths, self.classes, LossOptions())
-        table = self.task.predict(outputs, self.classes, 1.0)
-        table["truth"] = [readable_truth(text) for text in self.rows["truth"]]
+            for batch in self._batches():
+                found = model(batch.views.to(device)).float().cpu()
+                loss = self.task.loss(found, batch.truths, self.classes, LossOptions())
+                losses += float(loss) * len(batch.ids)
+                outputs.append(found)
+        table = self.task.predict(torch.cat(outputs), self.classes, 1.0, self.frames)
+        table["truth"] = list(self.words)
         scores = self.task.new_metrics(table, self.classes).scores()
-        return {"loss": float(loss), "score": scores[self.task.primary_metric]}
+        return {"loss": losses / len(self.words), "score": scores[self.task.primary_metric]}
 
-    def _batches(self):  # type: ignore[no-untyped-def]
-        return plain_batches(
-            self.rows, self.truths, self.pixels, self.preprocessing, self.batch_size
-        )
+    def _batches(self) -> Iterable[Batch]:
+        if self._kept is not None:
+            return self._kept
+        found: list[Batch] = []
+        room = CACHE_BYTES
+        for batch in self.batches():
+            found.append(batch)
+            room -= batch.bytes
+            if room < 0:  # then each epoch makes them anew
+                return self.batches()
+        self._kept = found
+        return found

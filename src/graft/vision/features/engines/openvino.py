@@ -17,7 +17,7 @@ class _FromViews(torch.nn.Module):
         self.model = model
 
     def forward(self, views: torch.Tensor) -> torch.Tensor:
-        return self.model.features(views.permute(0, 3, 1, 2))
+        return self.model.flat_features(views.permute(0, 3, 1, 2))
 
 
 class OpenVinoEngine:

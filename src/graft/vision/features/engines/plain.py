@@ -22,7 +22,7 @@ class TorchEngine:
             return self._run(batch.to(self._device, non_blocking=True)).float().cpu().numpy()
 
     def _run(self, batch: torch.Tensor) -> torch.Tensor:
-        return self._model.features(batch)
+        return self._model.flat_features(batch)
 
 
 class CompiledEngine(TorchEngine):
@@ -31,7 +31,7 @@ class CompiledEngine(TorchEngine):
     def __init__(self, model: GraftedModel, size_px: int, batch_size: int) -> None:
         super().__init__(model, size_px, batch_size)
         self.name = f"compiled {torch.__version__}"
-        self._compiled = torch.compile(self._model.features, dynamic=True)
+        self._compiled = torch.compile(self._model.flat_features, dynamic=True)
 
     def _run(self, batch: torch.Tensor) -> torch.Tensor:
         features: torch.Tensor = self._compiled(batch)
@@ -49,4 +49,4 @@ class CudaEngine(TorchEngine):
 
     def _run(self, batch: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cuda", torch.bfloat16):
-            return self._model.features(batch)
+            return self._model.flat_features(batch)

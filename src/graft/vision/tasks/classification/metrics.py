@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from graft.vision.data.truths import SEPARATOR
 from graft.vision.records import Array
-from graft.vision.task import ClassTable
-from graft.vision.tasks.classification.predict import SEPARATOR
+from graft.vision.task import ClassTable, Shown
 
 CALIBRATION_BINS = 15
 
@@ -22,6 +22,7 @@ class ClassificationMetrics:
         self._scores = table[[f"prob_{name}" for name in classes.names]].to_numpy(float)
         self._truth = indicator(table["truth"], classes)
         self._predicted = indicator(table["prediction"], classes)
+        self._words, self._truth_words = list(table["prediction"]), list(table["truth"])
         self._right = (self._truth == self._predicted).all(axis=1).astype(float)
         self._confidence = table["score"].to_numpy(float)
         self._order = np.argsort(self._scores, axis=0, kind="stable")
@@ -77,6 +78,21 @@ class ClassificationMetrics:
             np.fill_diagonal(counts, (self._truth * self._predicted).sum(axis=0))
         names = list(self._classes.names)
         return pd.DataFrame(counts.astype(int), index=names, columns=names)
+
+    def image_scores(self) -> Array:
+        """1 where every label is right, else 0."""
+        return self._right
+
+    def reliability(self) -> tuple[Array, Array]:
+        """The score of each prediction, and whether it was right."""
+        return self._confidence, self._right
+
+    def show(self, row: int, pixels: Array) -> Shown:
+        """The picture alone: what was said of it stands in the caption."""
+        said = f"{self._words[row]} ({self._confidence[row]:.2f})"
+        if self._right[row]:
+            return Shown(pixels, said)
+        return Shown(pixels, f"{self._truth_words[row]} taken for {said}")
 
     def _by_class(self, weights: Array) -> tuple[Array, Array, Array, Array]:
         hits = weights @ (self._truth * self._predicted)

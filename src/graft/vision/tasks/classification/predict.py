@@ -1,15 +1,19 @@
 """From logits to classes with probabilities."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
 
+from graft.vision.data.truths import SEPARATOR
+from graft.vision.preprocessing import Frame
 from graft.vision.task import ClassTable
 
-SEPARATOR = "|"
 
-
-def predict(outputs: torch.Tensor, classes: ClassTable, temperature: float) -> pd.DataFrame:
+def predict(
+    outputs: torch.Tensor, classes: ClassTable, temperature: float, frames: Sequence[Frame]
+) -> pd.DataFrame:
     """One row per image: ``prediction``, ``score``, ``prob_<class>``.
 
     Of multi-label images the prediction names every class of 0.5 or more, joined by ``|``, and

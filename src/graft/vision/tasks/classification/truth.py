@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from graft.vision.errors import DataError, nearest
-from graft.vision.records import Truth
+from graft.vision.records import MaskReader, Truth
 from graft.vision.task import ClassTable
 
 
-def read_truth(texts: Sequence[str], classes: ClassTable) -> list[Truth]:
+def read_truth(texts: Sequence[str], classes: ClassTable, masks: MaskReader) -> list[Truth]:
     """``{"targets": (C,) float32}`` per image: one-hot, or multi-hot for multi-label.
 
     Raises:
