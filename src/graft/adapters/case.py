@@ -34,11 +34,15 @@ def create_case(
         raise DataError(
             f"--data {data} is not a folder", mend="give the folder that holds the images"
         )
-    found = recognise(data)
-    chosen = task or TASK_BY_TRUTH[found.truth]
-    if chosen not in TASKS:
+    if task is not None and task not in TASKS:
         raise OptionsError(
-            f"task {chosen!r} cannot be run", allowed=sorted(TASKS), mend="choose with --task"
+            f"task {task!r} cannot be run", allowed=sorted(TASKS), mend="choose with --task"
+        )
+    found = recognise(data, next((t for t, n in TASK_BY_TRUTH.items() if n == task), None))
+    chosen = task or TASK_BY_TRUTH.get(found.truth)
+    if chosen is None:
+        raise OptionsError(
+            f"{data} holds {found.truth}, from which no task learns", allowed=sorted(TASK_BY_TRUTH)
         )
     _tell(found, data, say)
     raw = project / "data/01_raw" / name

@@ -195,7 +195,13 @@ def test_recognise__knows_xray_and_its_patients(real_data: Path) -> None:
     assert "modes are mixed" in said(recognised.doubts)
 
 
-@pytest.mark.parametrize("name", ["bccd", "car_coco", "camvid", "dicom"])
-def test_recognise__refuses_other_tasks_in_words(real_data: Path, name) -> None:
-    with pytest.raises(DataError, match=r"not recognised|no image in"):
-        recognise(real_data / name)
+@pytest.mark.parametrize("name", ["bccd", "car_coco", "camvid"])
+def test_recognise__makes_no_classes_of_other_truths(real_data: Path, name) -> None:
+    with pytest.raises(DataError, match=r"not recognised|no classes of whole"):
+        recognise(real_data / name, "classes")
+
+
+def test_recognise__counts_dicom_files_as_images(real_data: Path) -> None:
+    recognised = recognise(real_data / "dicom")
+    assert "164 images in 3 class folders" in said(recognised.found)
+    assert "DICOM" not in said(recognised.doubts)  # one kind of file alone is no doubt

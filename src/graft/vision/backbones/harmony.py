@@ -45,7 +45,7 @@ def check_case_harmony(
         "run the augmentation pipeline again; the policy's size comes from the view",
     )
     # Objects of one class stand out against all else; images and pixels of one class do not.
-    boxes = policy["albumentations"]["transform"].get("bbox_params")
+    boxes = policy.get("albumentations", {}).get("transform", {}).get("bbox_params")
     if len(class_table["names"]) < (1 if boxes else 2):
         raise HarmonyError(
             f"a head needs {'a class' if boxes else 'two classes or more'}",

@@ -11,6 +11,7 @@ The rule, by what the file holds:
   ``wide: refuse`` refuses them all. Of 16-bit colours the upper 8 bits are scaled, and refused
   where those hold fewer than 32 steps.
 - several frames: refused, or the first with ``frames: first``.
+- DICOM: by the rule in `dicom`.
 - EXIF orientation 2 to 8: applied. Other values: ignored and noted.
 - larger than ``short_side_px``: reduced by area averaging, so that stores stay small.
 
@@ -25,6 +26,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from graft.vision.data.dicom import is_dicom, may_be_dicom, read_dicom
 from graft.vision.data.options import DecodingOptions
 from graft.vision.errors import UnusableImageError
 from graft.vision.preprocessing import with_channels
@@ -83,11 +85,15 @@ def decode(data: bytes, options: DecodingOptions) -> Decoded:
     """
     if not data:
         raise UnusableImageError("the file is empty")
+    if is_dicom(data):
+        return _decode_dicom(data, options)
     try:
         return _decode(data, options)
     except UnusableImageError:
         raise
     except UnidentifiedImageError as error:
+        if may_be_dicom(data):
+            return _decode_dicom(data, options)
         raise UnusableImageError(
             f"not an image that can be read (starts with {data[:8]!r})"
         ) from error
@@ -117,6 +123,13 @@ def _decode(data: bytes, options: DecodingOptions) -> Decoded:
     height, width = pixels.shape[:2]
     pixels = with_channels(_reduce(pixels, options.short_side_px), options.channels)
     return Decoded(np.ascontiguousarray(pixels), width, height, bands, tuple(notes))
+
+
+def _decode_dicom(data: bytes, options: DecodingOptions) -> Decoded:
+    pixels, notes = read_dicom(data, options)
+    height, width, bands = pixels.shape
+    pixels = with_channels(_reduce(pixels, options.short_side_px), options.channels)
+    return Decoded(np.ascontiguousarray(pixels), width, height, bands, notes)
 
 
 def _refuse_what_is_too_large(image: Image.Image, options: DecodingOptions) -> None:

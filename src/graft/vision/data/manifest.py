@@ -11,10 +11,14 @@ import cv2
 import pandas as pd
 from tqdm import tqdm
 
+from graft.vision.data.checked_truths import CheckedTruths
 from graft.vision.data.decoding import Decoded, decode
+from graft.vision.data.mask_pass import read_masks
+from graft.vision.data.masks import open_masks
 from graft.vision.data.options import DecodingOptions, IngestionOptions
 from graft.vision.data.pixels import PixelStore, facts_of, pixels_of
-from graft.vision.data.sources import SourceRow, read_source
+from graft.vision.data.shared_names import find_shared_names
+from graft.vision.data.sources import SourceReading, SourceRow, read_source
 from graft.vision.errors import DataError, UnusableImageError
 from graft.vision.records import MANIFEST_COLUMNS, QUARANTINE_COLUMNS, new_table
 
@@ -39,6 +43,7 @@ def build_manifest(root: Path, store: PixelStore, options: IngestionOptions) -> 
     """
     reading = read_source(root, options.source)
     rows, refused = [], list(reading.quarantine)
+    truths = _check_truths(root, reading, store, options)
     known = len(store.array_store)
     with store.array_store.writer() as writer:
         stream = _hash_and_decode(root, reading.rows, store, options)
@@ -49,15 +54,32 @@ def build_manifest(root: Path, store: PixelStore, options: IngestionOptions) -> 
             facts = store.facts(sha256) if result is None else facts_of(result)
             if result is not None and sha256:
                 writer.add(sha256, pixels_of(result), facts)
-            if "reason" in facts:
-                reason = str(facts["reason"])
+            try:
+                truth = truths.truth_of(source, facts)
+                rows.append(_manifest_row(source, truth, sha256, facts))
+            except UnusableImageError as error:
+                reason = str(error).rstrip(".")
                 refused.append({"file": source.path, "row": source.row, "reason": reason})
-            else:
-                rows.append(_manifest_row(source, sha256, facts))
     manifest = new_table(rows, MANIFEST_COLUMNS)
     quarantine = new_table(refused, QUARANTINE_COLUMNS)
     _stop_above(options.quarantine_share_max, manifest, quarantine, root)
-    return Ingested(manifest, quarantine, reading.findings, len(store.array_store) - known)
+    _stop_above_boxes(options.quarantine_share_max, truths, root)
+    quarantine = new_table([*refused, *truths.left_out], QUARANTINE_COLUMNS)
+    findings = [*reading.findings, *truths.findings(), *find_shared_names(manifest)]
+    return Ingested(manifest, quarantine, findings, len(store.array_store) - known)
+
+
+def _check_truths(
+    root: Path, reading: SourceReading, store: PixelStore, options: IngestionOptions
+) -> CheckedTruths:
+    """Read the mask files, where there are any, before images are decoded."""
+    truths = CheckedTruths(reading.mask_rule, options.source.class_names, list(reading.left_out))
+    paths = [row.mask for row in reading.rows if row.mask]
+    if reading.mask_rule is not None and paths:
+        folder = open_masks(store.array_store.folder)
+        limit = options.decoding.max_pixels
+        truths.masks = read_masks(root, paths, reading.mask_rule, folder, limit, options.workers)
+    return truths
 
 
 Result = Decoded | UnusableImageError | None
@@ -93,13 +115,15 @@ def _read_one(path: Path, store: PixelStore, options: DecodingOptions) -> tuple[
         return sha256, error
 
 
-def _manifest_row(source: SourceRow, sha256: str, facts: Mapping[str, object]) -> dict[str, object]:
+def _manifest_row(
+    source: SourceRow, truth: str, sha256: str, facts: Mapping[str, object]
+) -> dict[str, object]:
     return {
         "id": source.path,
         "path": source.path,
         "sha256": sha256,
         **{name: facts[name] for name in ("width", "height", "channels", "notes")},
-        "truth": source.truth,
+        "truth": truth,
         "group": source.group,
         "given_split": source.given_split,
     }
@@ -119,3 +143,16 @@ def _stop_above(
         )
     if manifest.empty:
         raise DataError(f"no usable image in {root}", found=f"{refused} unusable files")
+
+
+def _stop_above_boxes(share_max: float, truths: CheckedTruths, root: Path) -> None:
+    """A wrong unit or size leaves every image in place, and hardly a box."""
+    left_out, total = truths.left_out, truths.boxes_used + len(truths.left_out)
+    if truths.boxes_stated and len(left_out) / total > share_max:
+        first = [f"{part['file']} ({part['row']}): {part['reason']}" for part in left_out[:3]]
+        raise DataError(
+            f"{len(left_out)} of {total} boxes in {root} cannot be used",
+            found="; ".join(first),
+            allowed=f"a share of {share_max:g} (ingestion.quarantine_share_max)",
+            mend="mend the annotations, check ingestion.source, or raise the share",
+        )

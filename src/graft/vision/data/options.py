@@ -7,7 +7,7 @@ from pydantic import Field
 from graft.vision.options import Options
 from graft.vision.records import digest_of
 
-DECODING_RULE = 2
+DECODING_RULE = 3
 """Raised whenever `decode` gives other pixels for the same file."""
 
 
@@ -33,7 +33,18 @@ class DecodingOptions(Options):
 class SourceOptions(Options):
     """How a raw folder is read."""
 
-    layout: Literal["folders", "table", "torchvision"] = "folders"
+    layout: Literal[
+        "folders",
+        "table",
+        "torchvision",
+        "voc",
+        "coco",
+        "yolo",
+        "boxes_csv",
+        "masks",
+        "instances",
+        "labelme",
+    ] = "folders"
     folder: str = ""
     """Below the raw folder, where the images or tables of this task lie."""
     multi_label: bool = False
@@ -55,6 +66,42 @@ class SourceOptions(Options):
     """What the table's paths are relative to, below `folder`."""
     dataset: str | None = None
     """Name of a public set in torchvision.datasets, exported once into the raw folder."""
+    class_names: tuple[str, ...] = Field(default=(), strict=False)
+    """By number, where the data do not name them; for boxes with names, the only ones allowed."""
+    annotations: tuple[str, ...] = Field(default=(), strict=False)
+    """COCO's JSON files, below `folder`; found by themselves when empty."""
+    one_based: bool = False
+    """Boxes of VOC count pixels from 1 and hold the last one, as the original PASCAL VOC does;
+    false where corners are places between pixels, as of nearly all tools."""
+    box_columns: tuple[str, ...] = Field(default=(), strict=False)
+    """The four columns of a box table, left and top first; found by name when empty."""
+    box_format: Literal["xyxy", "xywh"] | None = None
+    """What a column `bbox`, or `box_columns`, hold; by the columns' names when null."""
+    box_unit: Literal["px", "share"] = "px"
+    """Whether a box table holds pixels or shares of width and height."""
+    truth: Literal["boxes", "masks"] = "boxes"
+    """What instances and polygons become."""
+    convention: Literal["plain", "camvid", "cityscapes", "ade", "voc"] = "plain"
+    """Whose habits mask folders follow: names of files and classes, and what nobody judges."""
+    masks_folder: str = ""
+    """Where masks lie, below `folder`, beside `images_folder`; found by name when empty."""
+    pair_pattern: str | None = None
+    """A regular expression on names of images and masks without ending; its groups, joined by '/',
+    are the same for the two of a pair. By usual endings such as _mask when null."""
+    class_table: str | None = None
+    """The file that names mask values or colours, below `folder`; found by name when null."""
+    ignored_classes: tuple[str, ...] = Field(
+        default=("void", "ignore", "ignored", "unlabeled", "unlabelled"), strict=False
+    )
+    """Mask classes that nobody judges; capitals do not matter."""
+    ignored_values: tuple[int, ...] = Field(default=(255,), strict=False)
+    """Mask values that nobody judges; those of class names come first."""
+    mask_values: Literal["index", "binary"] = "index"
+    """Whether values are class numbers, or 0 and 255 (or 1) for two classes."""
+    mask_pages: Literal["refuse", "first", "classes"] = "refuse"
+    """What to do with a mask of several pages: one per class, or the first alone."""
+    background: str | None = "background"
+    """The class of what no polygon or instance covers; null where nobody judges it."""
 
 
 class NearCopyOptions(Options):

@@ -1,5 +1,6 @@
 """What is known of the data's quality, as one record for people and programs."""
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -21,13 +22,15 @@ def quality_report(
     findings: list[str],
 ) -> dict[str, Any]:
     """Counts, sizes, copies, leaks, conflicting truths and findings, as plain JSON values."""
-    truth = dict(zip(manifest["id"], manifest["truth"], strict=True))
+    truth = {
+        name: json.loads(text) for name, text in zip(manifest["id"], manifest["truth"], strict=True)
+    }
     near = near_copies[near_copies["kind"] == "near"]
     conflicting = (
         near_copies[
             [
-                truth[a] != truth[b]
-                for a, b in zip(near_copies["id_a"], near_copies["id_b"], strict=True)
+                _meaning(truth[a], kind) != _meaning(truth[b], kind)
+                for a, b, kind in near_copies[["id_a", "id_b", "kind"]].to_numpy(object)
             ]
         ]
         if len(near_copies)
@@ -37,9 +40,12 @@ def quality_report(
         "images": len(manifest),
         "data_sha256": data_digest(manifest),
         "quarantined": len(quarantine),
+        "quarantined_of_used_images": int(quarantine["file"].isin(manifest["id"]).sum()),
         "quarantine_reasons": _counts(reason.split(" (")[0] for reason in quarantine["reason"]),
         "splits": {name: int((split_manifest["split"] == name).sum()) for name in SPLITS},
         "classes": _classes(split_manifest),
+        "boxes": _boxes(split_manifest),
+        "images_without_objects": sum(not said["classes"] for said in truth.values()),
         "groups": int(manifest["group"][manifest["group"] != ""].nunique()),
         "groups_with_several_classes": _mixed_groups(manifest),
         "size_px": {
@@ -70,13 +76,36 @@ def quality_report(
 def _classes(rows: pd.DataFrame) -> dict[str, dict[str, int]]:
     table: dict[str, dict[str, int]] = {}
     for split, text in zip(rows["split"], rows["truth"], strict=True):
-        for name in classes_of(text):
+        for name in dict.fromkeys(classes_of(text)):
             counts = table.setdefault(name, dict.fromkeys(SPLITS, 0))
             counts[split] += 1
     return dict(sorted(table.items()))
 
 
+def _boxes(rows: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """How many boxes of each class each split holds; empty where truths are no boxes."""
+    table: dict[str, dict[str, int]] = {}
+    for split, text in zip(rows["split"], rows["truth"], strict=True):
+        truth = json.loads(text)
+        for name in truth["classes"] if "boxes_xyxy" in truth else ():
+            table.setdefault(name, dict.fromkeys(SPLITS, 0))[split] += 1
+    return dict(sorted(table.items()))
+
+
+def _meaning(truth: dict[str, Any], kind: str) -> Any:
+    """What must agree between copies: of exact ones all, of near ones the classes they show."""
+    if "mask_sha256" in truth:
+        return truth["mask_sha256"] if kind == "exact" else truth["classes"]
+    if "boxes_xyxy" in truth:
+        boxes = sorted(zip(truth["classes"], truth["boxes_xyxy"], strict=True))
+        return boxes if kind == "exact" else sorted(set(truth["classes"]))
+    return truth["classes"]
+
+
 def _mixed_groups(manifest: pd.DataFrame) -> list[str]:
+    """Groups of several classes, where an image has its classes as a whole."""
+    if manifest["truth"].str.contains('"size_px"', regex=False).any():
+        return []
     grouped = manifest[manifest["group"] != ""].groupby("group")["truth"].nunique()
     return sorted(grouped[grouped > 1].index)[:MOST_NAMED]
 

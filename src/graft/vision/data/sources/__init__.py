@@ -4,10 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from graft.vision.data.options import SourceOptions
+from graft.vision.data.sources.boxes_csv import read_boxes_csv
+from graft.vision.data.sources.coco import read_coco
 from graft.vision.data.sources.folders import read_folders
+from graft.vision.data.sources.instances import read_instances
+from graft.vision.data.sources.labelme import read_labelme
+from graft.vision.data.sources.mask_folders import read_mask_folders
 from graft.vision.data.sources.reading import SourceReading, SourceRow
 from graft.vision.data.sources.table import read_table
 from graft.vision.data.sources.torchvision import read_torchvision
+from graft.vision.data.sources.voc import read_voc
+from graft.vision.data.sources.yolo import read_yolo
 from graft.vision.errors import DataError
 
 __all__ = ["LAYOUTS", "SourceReading", "SourceRow", "read_source"]
@@ -16,6 +23,13 @@ LAYOUTS: dict[str, Callable[[Path, SourceOptions], SourceReading]] = {
     "folders": read_folders,
     "table": read_table,
     "torchvision": read_torchvision,
+    "voc": read_voc,
+    "coco": read_coco,
+    "yolo": read_yolo,
+    "boxes_csv": read_boxes_csv,
+    "masks": read_mask_folders,
+    "instances": read_instances,
+    "labelme": read_labelme,
 }
 
 

@@ -15,6 +15,7 @@ from graft.vision.data.sources.reading import (
     SourceReading,
     SourceRow,
     base_of,
+    carries_dicom_mark,
     classes_truth,
     compile_group_pattern,
     group_of,
@@ -85,8 +86,8 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
 
 def is_image(path: Path) -> bool:
-    """Whether the name ends like an image file."""
-    return path.suffix.lower() in IMAGE_ENDINGS
+    """Whether the name ends like an image file, or the file has no ending and is DICOM."""
+    return path.suffix.lower() in IMAGE_ENDINGS or carries_dicom_mark(path)
 
 
 def _row(

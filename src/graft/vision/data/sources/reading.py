@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from graft.vision.data.boxes import StatedBoxes
+from graft.vision.data.dicom import is_dicom
+from graft.vision.data.mask_files import MaskRule
 from graft.vision.data.options import SourceOptions
 from graft.vision.errors import DataError, OptionsError
 
@@ -14,7 +17,7 @@ IMAGE_ENDINGS = frozenset(
     f".{ending}"
     for ending in (
         *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff", "webp", "ppm"),
-        *("pgm", "pbm", "pnm", "jp2", "j2k", "tga", "avif", "mpo"),
+        *("pgm", "pbm", "pnm", "jp2", "j2k", "tga", "avif", "mpo", "dcm", "dicom"),
     )
 )
 SPLIT_NAMES = {
@@ -32,11 +35,14 @@ class SourceRow:
     path: str
     """Below the raw folder, with forward slashes."""
     truth: str
-    """JSON, e.g. ``{"classes": ["ant"]}``."""
+    """JSON, e.g. ``{"classes": ["ant"]}``; empty where ingestion makes it of boxes or a mask."""
     given_split: str = ""
     group: str = ""
     row: str = ""
     """Where in a table it stands, e.g. ``labels.csv:12``."""
+    mask: str = ""
+    """The file that holds the image's mask, instances or polygons, below the raw folder."""
+    boxes: StatedBoxes | None = None
 
 
 @dataclass
@@ -46,10 +52,18 @@ class SourceReading:
     rows: list[SourceRow] = field(default_factory=list)
     quarantine: list[dict[str, str]] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    left_out: list[dict[str, str]] = field(default_factory=list)
+    """Parts of an image's truth that cannot be used; the image stays."""
+    mask_rule: MaskRule | None = None
+    """How the rows' mask files are read."""
 
     def refuse(self, file: str, reason: str, row: str = "") -> None:
         """Put one row into the quarantine."""
         self.quarantine.append({"file": printable(file), "row": row, "reason": reason})
+
+    def leave_out(self, file: str, reason: str, row: str) -> None:
+        """Report a part of an image's truth that cannot be used; the image stays."""
+        self.left_out.append({"file": printable(file), "row": printable(row), "reason": reason})
 
 
 def base_of(root: Path, options: SourceOptions) -> Path:
@@ -95,6 +109,22 @@ def compile_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
             found=str(error),
             mend="correct it in the case's parameters",
         ) from error
+
+
+def is_image_name(name: str) -> bool:
+    """Whether the name ends like an image file."""
+    return Path(name).suffix.lower() in IMAGE_ENDINGS
+
+
+def carries_dicom_mark(path: Path) -> bool:
+    """Whether a file without an ending of letters (DICOM names are often numbers) is DICOM."""
+    if (path.suffix and not path.suffix[1:].isdigit()) or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file.read(132))
+    except OSError:
+        return False
 
 
 def printable(name: str) -> str:

@@ -1,5 +1,6 @@
 """Look at a folder: which layout it is, what is sure and what is in doubt."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +11,16 @@ from PIL import Image
 
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.folders import is_image, read_folders, walk_files
-from graft.vision.data.sources.reading import SourceReading, compile_group_pattern, group_of
+from graft.vision.data.sources.foreign import refuse_foreign
+from graft.vision.data.sources.mask_pairs import is_mask_word
+from graft.vision.data.sources.reading import (
+    SourceReading,
+    carries_dicom_mark,
+    compile_group_pattern,
+    group_of,
+)
+from graft.vision.data.sources.recognise_boxes import holds_json_of_coco, is_part
+from graft.vision.data.sources.recognise_dense import find_dense, folders_below
 from graft.vision.data.sources.table import (
     LABEL_NAMES,
     TABLE_ENDINGS,
@@ -35,14 +45,20 @@ class Recognition:
     doubts: list[str] = field(default_factory=list)
 
 
-def recognise(root: Path) -> Recognition:
-    """Recognise class folders or a table.
+def recognise(root: Path, truth: str | None = None) -> Recognition:
+    """Recognise boxes, masks, class folders or a table.
+
+    Args:
+        root: the folder to look at.
+        truth: ``classes``, ``boxes`` or ``masks`` where only that is wanted.
 
     Raises:
-        DataError: when neither fits, saying what was found.
+        DataError: when nothing fits, saying what was found; formats that are known and not read
+            are named.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder", mend="give the folder that holds the images")
+    refuse_foreign(root)
     images = sum(is_image(path) for path in walk_files(root))
     if images == 0:
         raise DataError(
@@ -50,9 +66,14 @@ def recognise(root: Path) -> Recognition:
             found=sorted({path.suffix for path in walk_files(root)})[:10] or "an empty folder",
             mend="give the folder that holds the images",
         )
+    dense = find_dense(root, truth) if truth != "classes" else None
+    if dense is not None:
+        doubts = [*dense.doubts, *_doubt_files(root, dense.paths)]
+        return Recognition(dense.layout, dense.truth, dense.options, dense.found, doubts)
+    _refuse_what_would_be_misread(root, truth)
     reading = read_folders(root, SourceOptions())
     classes = {row.truth for row in reading.rows}
-    if len(classes) >= 2:
+    if len(classes) >= 2 and not _are_structure(reading):
         return _folders(root, reading)
     faults: list[str] = []
     table = _find_table(root, faults)
@@ -61,10 +82,44 @@ def recognise(root: Path) -> Recognition:
     raise DataError(
         f"the layout of {root} is not recognised",
         found=f"{images} images, {len(classes)} class folders, "
-        + (faults[0] if faults else "no table with path and label"),
-        allowed="class folders, split folders with class folders, or a table in CSV or parquet",
+        + (faults[0] if faults else "no table with path and label")
+        + ("" if classes or faults else ": nothing says what the images show"),
+        allowed="class folders, split folders with class folders, a table in CSV or parquet, VOC, "
+        "COCO, YOLO, a table of boxes, mask folders, instance masks, LabelMe",
         mend="sort the images into one folder per class, or write a table path,label",
     )
+
+
+def _refuse_what_would_be_misread(root: Path, truth: str | None) -> None:
+    """Name what class folders would make nonsense of."""
+    kinds = holds_json_of_coco(root)
+    if kinds and truth == "classes":
+        raise DataError(
+            f"COCO files in {root}, and no classes of whole images",
+            found=", ".join(kinds[:8]),
+            mend="leave --task out to see what is recognised",
+        )
+    if kinds:
+        raise DataError(
+            f"COCO files without boxes in {root}",
+            found=", ".join(kinds[:8]),
+            allowed="annotations with bbox",
+            mend="bring the instances_*.json",
+        )
+    for base in folders_below(root):
+        refuse_foreign(base)
+    if truth in ("boxes", "masks"):
+        raise DataError(
+            f"no {truth} are recognised in {root}",
+            allowed="VOC, COCO, YOLO, a table of boxes, mask folders, instance masks, LabelMe",
+            mend="leave --task out to see what is recognised",
+        )
+
+
+def _are_structure(reading: SourceReading) -> bool:
+    """Whether a class would be called ``images`` or ``masks``: then it is none."""
+    names = {json.loads(row.truth)["classes"][0] for row in reading.rows}
+    return any(is_part(name) or is_mask_word(name) for name in names)
 
 
 def _folders(root: Path, reading: SourceReading) -> Recognition:
@@ -211,5 +266,6 @@ def _headers(root: Path, paths: list[str]) -> tuple[list[int], Counter[str]]:
                 sides.append(min(image.size))
                 modes[image.mode] += 1
         except Exception:  # ingestion will say what is wrong with it
-            modes["unreadable"] += 1
+            dicom = path.lower().endswith(".dcm") or carries_dicom_mark(root / path)
+            modes["DICOM" if dicom else "unreadable"] += 1
     return sides, modes

@@ -30,6 +30,7 @@ PATH_NAMES = (
     "filepath",
     "image",
     "image_path",
+    "image_name",
     "img",
     "id",
 )
@@ -39,6 +40,7 @@ LABEL_NAMES = (
     "class",
     "classes",
     "class_name",
+    "label_name",
     "category",
     "target",
     "truth",
@@ -186,7 +188,7 @@ def _read_rows(
 ) -> None:
     pattern = compile_group_pattern(options.group_pattern)
     _name_unknown_splits(table, columns["split"], path, reading)
-    for number, cells in enumerate(_keyed_rows(table), start=2):
+    for number, cells in enumerate(keyed_rows(table), start=2):
         row = f"{path.name}:{number}"
         name = str(cells[str(columns["path"])]).strip()
         labels = _labels(cells, columns["label"], options)
@@ -272,5 +274,6 @@ def _delimiter_of(text: str) -> str:
     return best
 
 
-def _keyed_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+def keyed_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as mappings from column to cell."""
     return [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy(object)]

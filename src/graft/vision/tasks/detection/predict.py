@@ -1,0 +1,69 @@
+"""From detections in px of the view to words about the upright original."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from graft.vision.preprocessing import Frame
+from graft.vision.records import Array
+from graft.vision.task import ClassTable
+
+LEAST_SIDE_PX = 0.01
+"""A box narrower than this after clipping lay beside the image, in its padding."""
+
+
+def predict(
+    outputs: torch.Tensor, classes: ClassTable, temperature: float, frames: Sequence[Frame]
+) -> pd.DataFrame:
+    """One row per image: ``prediction`` (JSON of boxes, classes, scores, best first), ``score``.
+
+    Args:
+        outputs: (N, D, 6) detections ``x0, y0, x1, y1, score, class id``, padded with score 0.
+        temperature: divides the log-odds of each score.
+        frames: how each view lies in its upright original.
+    """
+    said = [
+        _words(found, classes, temperature, frame)
+        for found, frame in zip(outputs.double().numpy(), frames, strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "prediction": pd.Series([json.dumps(words) for words in said], dtype="str"),
+            "score": np.array([max([0.0, *words["scores"]]) for words in said], float),
+        }
+    )
+
+
+def _words(
+    found: Array, classes: ClassTable, temperature: float, frame: Frame
+) -> dict[str, list[Any]]:
+    boxes = in_original(found[:, :4], frame)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    keep = np.flatnonzero((found[:, 4] > 0) & (sides > LEAST_SIDE_PX).all(axis=1))
+    keep = keep[np.argsort(-found[keep, 4], kind="stable")]
+    return {
+        "boxes_xyxy": boxes[keep].round(3).tolist(),
+        "classes": [classes.names[i] for i in found[keep, 5].astype(int)],
+        "scores": _tempered(found[keep, 4], temperature).round(6).tolist(),
+    }
+
+
+def in_original(boxes: Array, frame: Frame) -> Array:
+    """(M, 4) px of the view as px of the upright original, clipped to it."""
+    offset = np.array([frame.left, frame.top] * 2)
+    scale = np.array([frame.scale_x, frame.scale_y] * 2)
+    limit = np.array([frame.width_px, frame.height_px] * 2, float)
+    return np.clip((boxes - offset) / scale, 0.0, limit)
+
+
+def _tempered(scores: Array, temperature: float) -> Array:
+    """Scores with their log-odds divided; 0 and 1 stay."""
+    if temperature == 1.0:
+        return scores
+    with np.errstate(divide="ignore"):
+        odds = np.log(scores) - np.log1p(-scores)
+    return 1 / (1 + np.exp(-odds / temperature))
