@@ -108,13 +108,12 @@ def learn(folder: Path, ground: Ground, pixels: PixelStore) -> None:
     )
     for strategy in ("norm_and_bias", "full"):
         options = FineTuningOptions(strategy=strategy, epochs=1)  # type: ignore[arg-type]
-        measure(
-            f"one epoch at 224 px, {strategy}",
-            train,
-            lambda options=options: run_training(
-                strategy, ground, ground.new_model(), folder / "checkpoints", options
-            ),
-        )
+
+        def train_once(options: FineTuningOptions = options) -> Any:
+            model = ground.new_model()
+            return run_training("bench", ground, model, folder / "checkpoints", options)
+
+        measure(f"one epoch at 224 px, {strategy}", train, train_once)
 
 
 def main() -> None:
