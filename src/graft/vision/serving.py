@@ -1,6 +1,6 @@
 """Predictions from files, by the same decoding and the same view as training and evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -11,26 +11,46 @@ from graft.vision.model import TrainedModel
 from graft.vision.records import Array
 
 
-def predict_images(model: TrainedModel, images: Sequence[bytes | Path]) -> pd.DataFrame:
-    """Predict from image files given as bytes or paths.
+def predict_images(model: TrainedModel, images: Iterable[bytes | Path | None]) -> pd.DataFrame:
+    """Predict from image files given as bytes or paths; None stands for an image not given.
+
+    Images are decoded as the model asks for them, so memory does not grow with their number.
 
     Returns:
         One row per image, in order: the task's columns, then ``error`` (empty, or why this image
         cannot be used; its other cells are then missing).
     """
     options = DecodingOptions.parse(model.card.decoding, "decoding of the model's card")
-    decoded = [_decode(image, options) for image in images]
-    usable = [pixels for pixels, _ in decoded if pixels is not None]
-    predictions = model.predict(usable)
-    predictions.index = pd.Index([i for i, (pixels, _) in enumerate(decoded) if pixels is not None])
-    table = predictions.reindex(range(len(images)))
-    table["error"] = [reason for _, reason in decoded]
+    errors: list[str] = []
+    predictions = model.predict(_usable(images, options, errors))
+    predictions.index = pd.Index([i for i, error in enumerate(errors) if not error])
+    table = predictions.reindex(range(len(errors)))
+    table["error"] = pd.Series(errors, table.index, dtype=object)
     return table
 
 
-def _decode(image: bytes | Path, options: DecodingOptions) -> tuple[Array | None, str]:
+def _usable(
+    images: Iterable[bytes | Path | None], options: DecodingOptions, errors: list[str]
+) -> Iterator[Array]:
+    """Yield the pixels of what can be used; note of each image why not, or nothing."""
+    for image in images:
+        try:
+            pixels = decode(_read(image), options).pixels
+        except UnusableImageError as error:
+            errors.append(str(error))
+        else:
+            errors.append("")
+            yield pixels
+
+
+def _read(image: bytes | Path | None) -> bytes:
+    if image is None:
+        raise UnusableImageError("no image is given", allowed="the bytes of a file, or its path")
+    if isinstance(image, bytes):
+        return image
     try:
-        data = image.read_bytes() if isinstance(image, Path) else image
-        return decode(data, options).pixels, ""
-    except (UnusableImageError, OSError) as error:
-        return None, str(error)
+        if not image.is_file():  # a pipe or a device would be read without end
+            raise UnusableImageError(f"no file at {image}")
+        return image.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise UnusableImageError(f"{image} cannot be read ({error})") from error
