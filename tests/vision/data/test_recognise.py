@@ -199,3 +199,14 @@ def test_recognise__knows_xray_and_its_patients(real_data: Path) -> None:
 def test_recognise__refuses_other_tasks_in_words(real_data: Path, name) -> None:
     with pytest.raises(DataError, match=r"not recognised|no image in"):
         recognise(real_data / name)
+
+
+def test_recognise__declares_no_split_or_group_that_its_table_does_not_name(tmp_path: Path) -> None:
+    for n in range(12):
+        Image.new("RGB", (70, 70), (n, 0, 0)).save(tmp_path / f"{n}.png")
+    rows = [f"{n}.png,{'ab'[n % 2]},fold{n % 3}," for n in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,fold,patient", *rows]))
+    found = recognise(tmp_path)
+    assert found.options["label_column"] == "label"
+    assert "split_column" not in found.options and "group_column" not in found.options
+    assert any("fold1" in doubt for doubt in found.doubts)

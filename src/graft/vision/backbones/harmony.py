@@ -44,6 +44,14 @@ def check_case_harmony(
         policy["size_px"],
         "run the augmentation pipeline again; the policy's size comes from the view",
     )
+    _equal(
+        "channels",
+        "the weights' stem",
+        contract["channels"],
+        "the policy",
+        policy["channels"],
+        "run the augmentation pipeline again; the policy's channels come from the view",
+    )
     if len(class_table["names"]) < 2:
         raise HarmonyError(
             "a head needs two classes or more",

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from graft.vision.data.splits import classes_of
-from graft.vision.records import SPLITS, data_digest
+from graft.vision.records import SPLITS, data_digest, readable_truth
 
 MOST_NAMED = 500
 """Pairs and names listed at the most; counts are always whole."""
@@ -21,18 +21,8 @@ def quality_report(
     findings: list[str],
 ) -> dict[str, Any]:
     """Counts, sizes, copies, leaks, conflicting truths and findings, as plain JSON values."""
-    truth = dict(zip(manifest["id"], manifest["truth"], strict=True))
     near = near_copies[near_copies["kind"] == "near"]
-    conflicting = (
-        near_copies[
-            [
-                truth[a] != truth[b]
-                for a, b in zip(near_copies["id_a"], near_copies["id_b"], strict=True)
-            ]
-        ]
-        if len(near_copies)
-        else near_copies
-    )
+    conflicting, conflict = _conflicts(manifest, near_copies)
     return {
         "images": len(manifest),
         "data_sha256": data_digest(manifest),
@@ -63,8 +53,23 @@ def quality_report(
         "copies_with_other_truth": _records(conflicting),
         "leaks": _records(leaks),
         "leaking_images": len(leaks),
-        "findings": findings,
+        "findings": [*findings, *conflict],
     }
+
+
+def _conflicts(manifest: pd.DataFrame, near_copies: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The pairs of copies that annotators said different things of, and a sentence about them."""
+    truth = dict(zip(manifest["id"], manifest["truth"], strict=True))
+    pairs = list(zip(near_copies["id_a"], near_copies["id_b"], strict=True))
+    apart = [(a, b) for a, b in pairs if truth[a] != truth[b]]
+    table = near_copies[[truth[a] != truth[b] for a, b in pairs]] if pairs else near_copies
+    if not apart:
+        return table, []
+    named = "; ".join(
+        f"{a} ({readable_truth(truth[a])}) and {b} ({readable_truth(truth[b])})"
+        for a, b in apart[:3]
+    )
+    return table, [f"{len(apart)} pairs of copies have different truths: {named}"]
 
 
 def _classes(rows: pd.DataFrame) -> dict[str, dict[str, int]]:
