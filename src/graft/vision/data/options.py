@@ -63,13 +63,14 @@ class NearCopyOptions(Options):
     """When two images count as copies of each other."""
 
     enabled: bool = True
-    candidate_correlation: float = Field(default=0.88, gt=0, le=1)
+    candidate_correlation: float = Field(default=0.85, gt=0, le=1)
     """Correlation of two small sketches from which they are a candidate."""
-    neighbours: int = Field(default=2, ge=1)
-    """Candidates per image, orientation and window: the nearest only."""
+    neighbours: int = Field(default=12, ge=1)
+    """Candidates per image: the nearest only. Frames of a video crowd each other: more find more,
+    and take longer."""
     correlation: float = Field(default=0.95, gt=0, le=1)
     """Correlation of the aligned thumbnails from which a candidate is a near copy."""
-    detail: float = Field(default=0.9, gt=0, le=1)
+    detail: float = Field(default=0.93, gt=0, le=1)
     """Correlation of their fine detail, in units of its local strength: tells twins from
     look-alikes."""
     texture: float = Field(default=4.0, ge=0)
