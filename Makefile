@@ -13,7 +13,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Compiled modules start two to three times faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test check lock clean
+.PHONY: help setup run test bench check lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ run: $(READY)  ## the main job on the embedded sample: images to a registered mo
 
 test: $(READY)  ## all tests that need neither a GPU nor minutes
 	@$(BIN)/python -m pytest
+
+bench: $(READY)  ## what each station costs on this machine, into bench.json
+	@$(BIN)/python tests/bench/measure.py bench.json
 
 check: $(READY)  ## style, types and the directions between rooms
 	@$(BIN)/ruff check .

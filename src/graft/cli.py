@@ -1,11 +1,20 @@
 """The project's commands beside Kedro's: `kedro case`, and a `kedro run` that speaks plainly."""
 
 import functools
+import logging
+import os
+import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+
+SAID_TWICE = ("kedro.pipeline.node", "kedro.validation.parameter_validator")
+"""Loggers of Kedro that tell an error which is raised as well."""
+
+GOES_ON = "What is finished is kept; next: run the same command again, it goes on from there."
 
 
 @click.group(name="graft")
@@ -14,13 +23,22 @@ def cli() -> None:
 
 
 def speak_plainly(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Show an error that is meant for the user as one message, without a traceback."""
+    """Show what a user can mend as one message, without a traceback; stop cleanly when told to."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        for name in SAID_TWICE:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        listen_for_stop()
         try:
             return command(*args, **kwargs)
+        except KeyboardInterrupt as stop:
+            number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+            click.echo(f"\nStopped by {signal.Signals(number).name}. {GOES_ON}", err=True)
+            sys.exit(128 + number)
         except Exception as error:
+            from graft.adapters.faults import readable
+
             message = readable(error)
             if message is None:
                 raise
@@ -29,29 +47,37 @@ def speak_plainly(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def readable(error: BaseException) -> str | None:
-    """The message to show for an error, or None when it is a fault of graft itself."""
-    from kedro.validation.exceptions import ParameterValidationError
+def listen_for_stop() -> None:
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does, so that it can say how it ended."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
 
-    from graft.vision.errors import GraftError
 
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, GraftError | ParameterValidationError):
-            return str(cause)
-        if isinstance(cause, PermissionError):
-            return f"no permission: {cause}; next: make the named path writable and run again."
-        if isinstance(cause, OSError) and cause.errno == 28:
-            return f"the disk is full: {cause}; next: free space and run again; nothing is lost."
-        cause = cause.__cause__ or cause.__context__
-    return None
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _stop(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # schedulers repeat themselves; once is enough
+    raise Stopped(number)
+
+
+def run_at_root(**options: Any) -> Any:
+    """Run from the project's root, from which conf names its folders, wherever the user stands."""
+    os.chdir(click.get_current_context().obj.project_path)
+    return kedro_run.callback(**options) if kedro_run.callback else None
 
 
 cli.add_command(
     click.Command(
         name="run",
         params=kedro_run.params,
-        callback=speak_plainly(kedro_run.callback or (lambda: None)),
+        callback=speak_plainly(run_at_root),
         help="Run a pipeline of a case: from raw images to a registered model.",
     )
 )

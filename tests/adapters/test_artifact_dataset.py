@@ -7,7 +7,7 @@ import pytest
 from kedro.io import DatasetError
 
 from graft.adapters.datasets import ArtifactDataset, RawFolderDataset
-from graft.vision.errors import DataError
+from graft.vision.errors import DataError, OptionsError
 
 TABLE = pd.DataFrame({"file": ["a.png", "ü,b.png"], "reason": ["cut short", 'says "no"']})
 
@@ -50,3 +50,33 @@ def test_artifact__refuses_a_format_it_does_not_know(tmp_path: Path) -> None:
 def test_raw_folder__says_how_to_bring_data_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises((DataError, DatasetError), match="kedro case create ants --data PATH"):
         RawFolderDataset(str(tmp_path / "ants")).load()
+
+
+def test_artifact__that_is_not_there_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises((DataError, DatasetError), match="is not there; next: run the pipelines"):
+        ArtifactDataset(str(tmp_path / "a.json")).load()
+
+
+@pytest.mark.parametrize("place", [6, 30, -2])
+def test_artifact__names_a_table_with_a_flipped_byte(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "a.parquet"
+    dataset = ArtifactDataset(str(path))
+    dataset.save(TABLE)
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0x10
+    path.write_bytes(data)
+    with pytest.raises((DataError, DatasetError), match=r"a\.parquet is damaged; found: "):
+        dataset.load()
+    dataset.save(TABLE)
+    pd.testing.assert_frame_equal(dataset.load().astype(object), TABLE.astype(object))
+
+
+def test_artifact__names_a_record_that_was_cut_short(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"accuracy": ')
+    with pytest.raises((DataError, DatasetError), match=r"a\.json is damaged; .*run the whole"):
+        ArtifactDataset(str(tmp_path / "a.json")).load()
+
+
+def test_raw_folder__refuses_a_path_that_is_no_text() -> None:
+    with pytest.raises((OptionsError, DatasetError), match=r"globals\.yml: raw; found: None"):
+        RawFolderDataset(None)  # type: ignore[arg-type]

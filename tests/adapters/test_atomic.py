@@ -1,6 +1,12 @@
 """Writing is all or nothing."""
 
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,3 +59,39 @@ def test_atomic_folder__brings_back_the_old_one_after_a_cut_swap(tmp_path: Path)
     with pytest.raises(RuntimeError), atomic_folder(tmp_path / "model"):
         raise RuntimeError
     assert (tmp_path / "model" / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("write", [atomic_file, atomic_folder])
+def test_atomic__names_what_was_to_be_written_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "value"
+    monkeypatch.setattr("graft.adapters.atomic.os.fsync", full)
+    with pytest.raises(OSError, match="No space left on device: ") as caught, write(path) as part:
+        (part if write is atomic_file else part / "a").write_text("new")
+    assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_atomic_file__names_what_was_to_be_written_when_files_may_not_grow(tmp_path: Path) -> None:
+    path = tmp_path / "value"
+    path.write_text("old")
+    with file_size_limit(1000), pytest.raises(OSError) as caught, atomic_file(path) as part:
+        part.write_bytes(b"x" * 5000)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@contextmanager
+def file_size_limit(most: int) -> Iterator[None]:
+    """The kernel's own refusal to let a file grow, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

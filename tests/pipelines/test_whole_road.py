@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import cv2
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = """
@@ -141,6 +143,15 @@ def test_run__again_changes_nothing(project: Path) -> None:
     assert done.stderr.count("is done already") == 2
     assert before["test_metrics.json"] == (folder / "test_metrics.json").read_text()
     assert json.loads((folder / "registered_model.json").read_text())["version"] == version
+
+
+def test_notebook__reads_the_verdict_of_a_run(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAFT_CASE", "tiny")
+    notebook = nbformat.read(ROOT / "notebooks/02_read_a_verdict.ipynb", as_version=4)
+    resources = {"metadata": {"path": str(project)}}
+    NotebookClient(notebook, timeout=240, resources=resources).execute()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The array store: what was put in comes out, and damage is named."""
 
 import multiprocessing
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,38 @@ def test_store__takes_two_writers_one_after_the_other(tmp_path: Path) -> None:
     store = ArrayStore(tmp_path, "rule")
     assert len(store) == 70
     assert all((store.read(f"k{i}") == i).all() for i in range(70))
+
+
+@pytest.mark.parametrize("cut", [None, 0])
+def test_store__survives_any_change_of_its_index(tmp_path: Path, cut: int | None) -> None:
+    arrays = {"a": np.arange(50), "b": np.arange(60)}
+    fill(ArrayStore(tmp_path, "rule"), **arrays)
+    index = tmp_path / "rule" / "000000.index"
+    whole = index.read_bytes()
+    for place in range(len(whole)):
+        changed = whole[:cut] if cut is not None else whole[:place] + b"7" + whole[place + 1 :]
+        index.write_bytes(changed)
+        store = ArrayStore(tmp_path, "rule")
+        for key in {"a", "b"} - set(store.missing(["a", "b"])):
+            np.testing.assert_array_equal(store.read(key), arrays[key])
+            assert store.meta(key) == {"name": key}
+        fill(store, **arrays)
+        assert ArrayStore(tmp_path, "rule").missing(["a", "b"]) == []
+
+
+def test_store__keeps_what_was_flushed_when_the_disk_is_full(tmp_path: Path) -> None:
+    """The kernel refuses to let a file grow, as a full disk does."""
+    fill(ArrayStore(tmp_path, "rule"), a=np.arange(50))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError) as caught:
+            fill(ArrayStore(tmp_path, "rule"), b=np.arange(9000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(tmp_path / "rule")
+    store = ArrayStore(tmp_path, "rule")
+    assert store.missing(["a", "b"]) == ["b"]
+    np.testing.assert_array_equal(store.read("a"), np.arange(50))
+    fill(store, b=np.arange(9000))
+    np.testing.assert_array_equal(ArrayStore(tmp_path, "rule").read("b"), np.arange(9000))

@@ -1,29 +1,24 @@
 """`kedro case create`: from a folder to an overlay in conf/ and data under DVC."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from graft.adapters.atomic import atomic_folder
+from graft.adapters.bringing import Say, bring, put_under_dvc
 from graft.vision.data.sources.recognise import Recognition, recognise
 from graft.vision.errors import DataError, OptionsError
 from graft.vision.tasks import TASK_BY_TRUTH, TASKS
 
-Say = Callable[[str], None]
 RESERVED = {"base", "local"}
 
 
 def create_case(
     project: Path, name: str, data: Path, task: str | None, *, track: bool, say: Say
 ) -> None:
-    """Recognise the folder, write ``conf/<name>``, link the data, put it under DVC.
+    """Recognise the folder, link the data, write ``conf/<name>``, put the data under DVC.
 
     An overlay that is already there is kept as it is, so that the cases that ship can be given
     their data. Raises `OptionsError` for a name that cannot be used and `DataError` for a folder
@@ -46,10 +41,10 @@ def create_case(
         )
     _tell(found, data, say)
     raw = project / "data/01_raw" / name
-    _bring(data, raw, say)
+    shared = bring(data, raw, say)
     _write_overlay(project / "conf" / name, name, data, chosen, found, say)
     if track:
-        _track(project, raw, say)
+        put_under_dvc(project, name, raw, shared=shared, say=say)
     say(f"\nnext: kedro run --env {name}")
 
 
@@ -68,37 +63,6 @@ def _tell(found: Recognition, data: Path, say: Say) -> None:
         say(f"  found: {sentence}")
     for sentence in found.doubts:
         say(f"  doubt: {sentence}")
-
-
-def _bring(data: Path, raw: Path, say: Say) -> None:
-    """Link each file where the file system can, else copy; the folder appears whole or not."""
-    if raw.resolve() == data.resolve():
-        return
-    if raw.exists():
-        raise DataError(
-            f"{raw} is already there",
-            mend="choose another case name, or remove that folder first if its data is not needed",
-        )
-    linked = copied = 0
-    with atomic_folder(raw) as part:
-        for source in sorted(data.rglob("*")):
-            target = part / source.relative_to(data)
-            if source.is_dir() and not source.is_symlink():
-                target.mkdir(parents=True, exist_ok=True)
-            elif source.is_file():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                linked += _link(source, target)
-                copied += 1
-    say(f"data: {copied} files in {raw}, {linked} of them linked without a second copy")
-
-
-def _link(source: Path, target: Path) -> int:
-    try:
-        os.link(source.resolve(), target)
-        return 1
-    except OSError:
-        shutil.copy2(source, target)
-        return 0
 
 
 def _write_overlay(
@@ -132,19 +96,3 @@ def _parameters(task: str, found: Recognition) -> str:
         f"# {task}.fine_tuning.budget_s: wall-clock limit of fine-tuning",
     ]
     return "\n".join([*notes, *doubts, text, *hints]) + "\n"
-
-
-def _track(project: Path, raw: Path, say: Say) -> None:
-    """`dvc add`, with links in place of a second copy."""
-    target = str(raw.relative_to(project))
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", "--quiet", target],
-        cwd=project,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode == 0:
-        say(f"dvc: {target}.dvc states the version; commit it")
-    else:
-        say(f"dvc: could not add {target}: {done.stderr.strip()}")
-        say("     the case runs all the same; its data version will read 'unknown'")

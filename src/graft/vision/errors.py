@@ -24,7 +24,7 @@ class GraftError(Exception):
     ) -> None:
         parts = [what.rstrip(".")]
         if found is not None:
-            parts.append(f"found: {found}")
+            parts.append(f"found: {str(found).rstrip(' ;')}")
         if allowed is not None:
             parts.append(f"allowed: {allowed}")
         if mend is not None:

@@ -23,7 +23,6 @@ from graft.vision.preprocessing import Preprocessing, frame_of, view_of
 from graft.vision.records import Array, digest_of
 from graft.vision.task import ClassTable, Task
 
-
 Features = torch.Tensor | tuple[torch.Tensor, ...]
 
 

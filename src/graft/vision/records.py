@@ -19,7 +19,6 @@ Truth = dict[str, Array]
 """What annotators said of one image, as arrays. Its keys belong to the task."""
 
 
-
 class MaskReader(Protocol):
     """Anything that gives the mask of class numbers that a truth text points at."""
 

@@ -1,8 +1,9 @@
 """A content-addressed store of arrays: sharded, memory-mapped, many readers and one writer.
 
-A shard is ``NNNNNN.bin`` (raw array bytes, appended) beside ``NNNNNN.index`` (one JSON line per
-array: key, offset, shape, dtype, crc32, meta). Bytes are on disk before their index line is, so a
-crash leaves at most bytes that no line names; a torn last line is passed over. The checksum of an
+A shard is ``NNNNNN.bin`` (raw array bytes, appended) beside ``NNNNNN.index`` (one line per array:
+the line's own checksum, then JSON with key, offset, shape, dtype, crc32, meta). Bytes are on disk
+before their index line is, so a crash or a full disk leaves at most bytes that no line names; a
+line that is torn or damaged is passed over, and what it named is made again. The checksum of an
 array is compared at its first read in a process, so a flipped bit is named and never returned.
 """
 
@@ -11,7 +12,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -93,23 +94,27 @@ class ArrayStore:
                 raise StoreError(
                     f"array {key} in {self._bin(entry.shard)} is damaged",
                     found="a checksum that differs from the index",
-                    mend=f"delete {self.root}; it is rebuilt from the images by the next run",
+                    mend=f"delete {self.root}; the next whole run makes it again from the images",
                 )
             self._checked.add(key)
         return raw.view(entry.dtype).reshape(entry.shape)
 
     @contextmanager
     def writer(self) -> Iterator["Writer"]:
-        """Hold the store's one write lock and yield what adds arrays; waits for other writers."""
+        """Hold the store's one write lock and yield what adds arrays; waits for other writers.
+
+        Raises `OSError` where the disk is full or may not be written; what was flushed stays.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.refresh()
-            writer = Writer(self)
             try:
-                yield writer
-            finally:
-                writer.close()
+                with closing(Writer(self)) as writer:
+                    yield writer
+            except OSError as error:
+                error.filename = error.filename or str(self.root)  # a write names no file
+                raise
 
     def drop_damaged(self) -> list[str]:
         """Forget, for every reader, each key whose bytes differ from their checksum.
@@ -135,7 +140,7 @@ class ArrayStore:
         except KeyError:
             raise StoreError(
                 f"array {key} is not in {self.root}",
-                mend="run ingestion again; it adds what is new",
+                mend="run the whole pipeline again; it adds what is missing",
             ) from None
 
     def _bin(self, shard: int) -> Path:
@@ -167,15 +172,19 @@ class ArrayStore:
         self._checked.add(key)
 
 
+def _line(row: dict[str, Any]) -> bytes:
+    """An index line: eight hexadecimal digits of its CRC-32, a blank, JSON."""
+    text = json.dumps(row).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Return an index row, or None for a line that a crash cut short."""
-    if not line.endswith(b"\n"):
+    """Return an index row, or None for a line that was cut short or has changed since."""
+    checksum, _, text = line.partition(b" ")
+    if not text.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text[:-1]):
         return None
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and "key" in row else None
+    row: dict[str, Any] = json.loads(text)
+    return row
 
 
 def _entry_of(row: dict[str, Any], shard: int) -> Entry | None:
@@ -214,7 +223,7 @@ class Writer:
     def drop(self, key: str) -> None:
         """Forget a key; its bytes stay until the store is pruned."""
         entry = self._store._index.pop(key)
-        self._append(entry.shard, [json.dumps({"key": key, "dropped": True}).encode() + b"\n"])
+        self._append(entry.shard, [_line({"key": key, "dropped": True})])
 
     def flush(self) -> None:
         """Make everything added so far visible to readers."""
@@ -222,7 +231,7 @@ class Writer:
             return
         self._bin.flush()
         os.fsync(self._bin.fileno())
-        self._append(self._shard, [_line(key, entry) for key, entry in self._lines])
+        self._append(self._shard, [_line(_row(key, entry)) for key, entry in self._lines])
         for key, entry in self._lines:
             self._store._add(key, entry)
         self._lines.clear()
@@ -238,11 +247,14 @@ class Writer:
             out.writelines(lines)
 
     def close(self) -> None:
-        """Flush and let go of the shard."""
-        self.flush()
-        if self._bin is not None:
-            self._bin.close()
-            self._bin = None
+        """Flush and let go of the shard, also where flushing fails."""
+        try:
+            self.flush()
+        finally:
+            if self._bin is not None:
+                with suppress(OSError):  # only what flush has just failed to write
+                    self._bin.close()
+                self._bin = None
 
     def _open(self) -> IO[bytes]:
         if self._bin is not None and self._bin.tell() >= SHARD_BYTES:
@@ -256,8 +268,8 @@ class Writer:
         return self._bin
 
 
-def _line(key: str, entry: Entry) -> bytes:
-    row = {
+def _row(key: str, entry: Entry) -> dict[str, Any]:
+    return {
         "key": key,
         "offset": entry.offset,
         "shape": entry.shape,
@@ -265,4 +277,3 @@ def _line(key: str, entry: Entry) -> bytes:
         "crc32": entry.crc32,
         "meta": entry.meta,
     }
-    return json.dumps(row).encode() + b"\n"

@@ -11,7 +11,7 @@ from tiny_ground import draw_image
 from graft.vision.augmentation.options import PolicyOptions
 from graft.vision.augmentation.policies import PRESETS, build_policy, compose_policy
 from graft.vision.augmentation.sampling import Augmenter
-from graft.vision.errors import OptionsError
+from graft.vision.errors import HarmonyError, OptionsError
 from graft.vision.preprocessing import Preprocessing, view_of
 from graft.vision.records import Array
 from graft.vision.task import Task
@@ -179,11 +179,53 @@ def test_custom__refuses_an_unknown_argument_with_the_nearest() -> None:
         {"p": 0.5},
         {"name": "Compose", "transforms": []},
         {"name": "os.system"},
+        {"name": "OneOf"},
+        {"name": "OneOf", "transforms": []},
+        {"name": "OneOf", "transforms": [{"name": "HorizontalFlop"}]},
+        {"name": "OneOf", "transforms": [{"name": "HorizontalFlip"}], "chance": 1},
+        {"name": "Lambda"},
+        {"name": "HistogramMatching"},
+        {"name": "DualTransform"},
     ],
 )
 def test_custom__refuses_what_cannot_be_built(step: dict[str, Any]) -> None:
     with pytest.raises(OptionsError, match=r"augmentation\.transforms"):
         policy("custom", step)
+
+
+@pytest.mark.parametrize(
+    ("step", "found"),
+    [
+        ({"name": "Resize", "height": 64, "width": 64}, "64x64x3 uint8"),
+        ({"name": "RandomCrop", "height": 16, "width": 16, "p": 0.001}, "16x16x3 uint8"),
+        ({"name": "Normalize"}, "48x48x3 float32"),
+        ({"name": "ToTensorV2"}, "3x48x48 torch.uint8"),
+        ({"name": "ToGray", "num_output_channels": 1}, "48x48 uint8"),
+        ({"name": "OneOf", "transforms": [{"name": "NoOp"}, {"name": "ToFloat"}]}, "float32"),
+    ],
+)
+def test_custom__refuses_what_gives_no_view_and_names_both_sides(step, found: str) -> None:
+    with pytest.raises(HarmonyError) as refusal:
+        policy("custom", step)
+    for part in (step["name"], found, "the backbone takes 48x48x3 uint8", "next: "):
+        assert part in str(refusal.value)
+
+
+def test_custom__refuses_what_cannot_work_on_the_channels() -> None:
+    with pytest.raises(OptionsError, match="HueSaturationValue does not work on views of 48x48x4"):
+        policy("custom", {"name": "HueSaturationValue"}, channels=4)
+
+
+def test_custom__takes_compositions_that_hold_others() -> None:
+    flips = [{"name": "HorizontalFlip", "p": 1.0}, {"name": "VerticalFlip", "p": 1.0}]
+    one = policy("custom", {"name": "OneOf", "transforms": flips, "p": 1.0})
+    plain = view_of(letter_f(), view())
+    seen = draws(one, letter_f(), 40)
+    ways = [plain[:, ::-1], plain[::-1]]
+    counts = [sum(np.array_equal(drawn, way) for drawn in seen) for way in ways]
+    assert sum(counts) == 40 and min(counts) > 5
+    both = policy("custom", {"name": "Sequential", "transforms": flips, "p": 1.0})
+    np.testing.assert_array_equal(draws(both, letter_f(), 1)[0], plain[::-1, ::-1])
 
 
 def test_custom__puts_the_view_first_and_keeps_the_order() -> None:
@@ -195,6 +237,45 @@ def test_custom__puts_the_view_first_and_keeps_the_order() -> None:
 def test_policy__of_another_version_is_refused() -> None:
     with pytest.raises(OptionsError, match=r"another version; found: 0; allowed: \d"):
         build_policy({**policy("none"), "version": 0}, TASK)
+
+
+@every_preset
+@pytest.mark.parametrize("fit", ["crop", "squash", "letterbox"])
+def test_policy__is_built_without_a_warning(preset: str, fit: str, recwarn) -> None:
+    draws(policy(preset, fit=fit), draw_image(0, 0), 2)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"padding": 0}, r"Resize has no argument 'padding'"),
+        ({"hieght": 48}, r"no argument 'hieght' \(did you mean 'height'\?\)"),
+        ({"__class_fullname__": "Resise"}, r"no transform 'Resise' \(did you mean 'Resize'\?\)"),
+        ({"height": "far"}, "the policy cannot be read"),
+    ],
+)
+def test_policy__that_was_edited_is_read_strictly(change: dict[str, Any], said: str) -> None:
+    built = policy("none", fit="squash")
+    built["albumentations"]["transform"]["transforms"][0] |= change
+    with pytest.raises(OptionsError, match=said):
+        build_policy(built, TASK)
+
+
+@every_preset
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (2, 3)])
+def test_preset__takes_tiny_and_oblong_images(preset: str, channels: int, shape) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, channels), dtype=np.uint8)
+    for fit in ("crop", "squash", "letterbox"):
+        for drawn in draws(policy(preset, channels=channels, fit=fit), pixels, 3):
+            assert drawn.shape == (48, 48, channels) and drawn.dtype == np.uint8
+        assert view_of(pixels, view(channels, fit=fit)).shape == (48, 48, channels)
+
+
+def test_policy_options__refuse_transforms_that_their_preset_would_leave_out() -> None:
+    with pytest.raises(OptionsError, match=r"preset 'natural' has its own.*'custom'"):
+        policy("natural", {"name": "VerticalFlip"})
 
 
 @pytest.mark.parametrize(

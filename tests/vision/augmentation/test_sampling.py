@@ -81,6 +81,23 @@ def test_draws__of_two_transforms_know_nothing_of_each_other() -> None:
     assert min(seen.values()) > 50  # of 320, expected 80, five deviations below: 41
 
 
+def test_draws__within_a_composition_know_nothing_of_each_other() -> None:
+    flips = [{"name": f"{way}Flip", "p": 0.5} for way in ("Horizontal", "Vertical")]
+    step = {"name": "Sequential", "transforms": flips, "p": 1.0}
+    augmenter = Augmenter(policy("custom", step), TASK, seed=7)
+    seen = Counter(digest_of_draw(augmenter, *where) for where in WHERE)
+    assert len(seen) == 4 and min(seen.values()) > 50
+
+
+def test_draws__of_a_composition_are_the_same_in_any_order() -> None:
+    inner = [{"name": "GaussNoise"}, {"name": "CoarseDropout"}, {"name": "ElasticTransform"}]
+    built = policy("custom", {"name": "SomeOf", "n": 2, "transforms": inner, "p": 0.9})
+    one, other = (Augmenter(built, TASK, seed=7) for _ in range(2))
+    wanted = [digest_of_draw(one, *where) for where in WHERE[::9]]
+    backwards = [digest_of_draw(other, *where) for where in reversed(WHERE[::9])]
+    assert backwards[::-1] == wanted
+
+
 ELSEWHERE = """
 import json, sys
 sys.path[:0] = json.loads(sys.argv[1])

@@ -17,11 +17,13 @@ def check(
     contract: dict[str, Any] | None = None,
     view: dict[str, Any] | None = None,
     size_px: int = 224,
+    policy_channels: int = 3,
     classes: dict[str, Any] = CLASSES,
     **decoding: Any,
 ) -> list[str]:
     card = {"contract": {**CONTRACT, **(contract or {})}, "preprocessing": {**VIEW, **(view or {})}}
-    return check_case_harmony(card, {"size_px": size_px}, classes, DecodingOptions(**decoding))
+    policy = {"size_px": size_px, "channels": policy_channels}
+    return check_case_harmony(card, policy, classes, DecodingOptions(**decoding))
 
 
 def test_harmony__holds_for_a_sound_case_without_a_word() -> None:
@@ -34,6 +36,7 @@ def test_harmony__holds_for_a_sound_case_without_a_word() -> None:
         ({"channels": 1}, ["weights' stem", "decoded images", "3 and 1"]),
         ({"contract": {"mean": [0.4] * 3}}, ["the weights", "the view", "0.4", "0.5", "mean"]),
         ({"contract": {"std": [0.2] * 3}}, ["the weights", "the view", "0.2", "0.5", "std"]),
+        ({"policy_channels": 1}, ["weights' stem", "the policy", "3 and 1"]),
         ({"size_px": 192}, ["the view", "the policy", "224 and 192"]),
         ({"short_side_px": 240}, ["view of 256 px", "stored images of 240 px"]),
         ({"classes": {"names": ["ant"]}}, ["two classes or more", "['ant'] in the training data"]),

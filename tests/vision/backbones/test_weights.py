@@ -20,12 +20,13 @@ from graft.vision.backbones.backbone import Backbone
 from graft.vision.backbones.options import BackboneOptions
 from graft.vision.backbones.packaged import PACKAGES, Package
 from graft.vision.backbones.weights import (
+    describe_backbone,
     digest_state,
     load_backbone,
     preprocessing_of,
     read_weights,
 )
-from graft.vision.errors import OptionsError, WeightsError
+from graft.vision.errors import HarmonyError, OptionsError, WeightsError
 from graft.vision.preprocessing import view_of
 from graft.vision.records import digest_of_file
 
@@ -308,3 +309,116 @@ def test_weights__are_checked_at_every_load(monkeypatch, tmp_path: Path) -> None
         handle.write(b"\0\1\2\3")
     with pytest.raises(WeightsError, match="is not the weight file it should be"):
         load_backbone(BackboneOptions())
+
+
+def _file_of(name: str, tmp_path: Path, ending: str = ".safetensors", **more) -> Path:
+    """Random weights of a timm classifier, with all that its file would hold."""
+    torch.manual_seed(0)
+    state = timm.create_model(name, pretrained=False, **more).state_dict()
+    path = tmp_path / f"{name}{ending}"
+    if ending == ".safetensors":
+        save_file({key: tensor.contiguous() for key, tensor in state.items()}, path)
+    else:
+        torch.save(state, path)
+    return path
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize(
+    ("name", "ending", "size_px"),
+    [
+        ("inception_v3", ".safetensors", 96),
+        ("inception_v4", ".pth", 96),
+        ("resnet18", ".pt", 64),
+        ("vit_tiny_patch16_224", ".safetensors", 96),
+    ],
+)
+def test_any_timm_model__loads_from_a_file(tmp_path, name, ending, size_px, channels) -> None:
+    more = {"aux_logits": True} if name == "inception_v3" else {}
+    path = _file_of(name, tmp_path, ending, **more)
+    options = BackboneOptions(
+        name=name, weights=str(path), licence="MIT", channels=channels, image_size_px=size_px
+    )
+    described = describe_backbone(options)
+    assert described["preprocessing"]["size_px"] == size_px
+    backbone = load_backbone(options).eval()
+    with torch.inference_mode():
+        found = backbone(torch.ones(2, channels, size_px, size_px))
+    assert found.shape == (2, described["contract"]["features"])
+    again = Backbone.empty(backbone.contract).eval()
+    again.load_state_dict(backbone.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(again(torch.ones(2, channels, size_px, size_px)), found)
+
+
+def test_vit__at_its_own_size_gives_the_features_of_timms_own_model() -> None:
+    """It is built to take other sizes; that must not show at its own."""
+    options = BackboneOptions(name="vit_tiny_patch16_224", weights="none")
+    backbone = load_backbone(options).eval()
+    plain = timm.create_model(options.name, pretrained=False, num_classes=0).eval()
+    plain.load_state_dict(backbone.model.state_dict())
+    images = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(backbone(images), plain(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "size_px"),
+    [("mixer_s16_224", 96), ("vit_tiny_patch16_224", 100), ("inception_v3", 32)],
+)
+def test_describe__refuses_a_size_that_the_model_cannot_take(name: str, size_px: int) -> None:
+    options = BackboneOptions(name=name, weights="none", image_size_px=size_px)
+    own = str(timm.get_pretrained_cfg(name).input_size[-1])
+    with pytest.raises(HarmonyError) as refusal:
+        describe_backbone(options)
+    for part in (name, f"{size_px} px", f"allowed: {own} px", f"image_size_px to {own}"):
+        assert part in str(refusal.value)
+
+
+def test_stem__of_other_channels_than_asked_for_is_refused_with_both(tmp_path: Path) -> None:
+    path = _file_of("test_resnet", tmp_path, in_chans=4)
+    options = BackboneOptions(name="test_resnet", weights=str(path), licence="MIT")
+    with pytest.raises(HarmonyError, match=r"found: 4 and 3; .*set backbone.channels"):
+        load_backbone(options)
+    assert load_backbone(options.model_copy(update={"channels": 4})).contract.channels == 4
+
+
+def test_file__with_values_that_are_not_finite_is_refused(tmp_path: Path) -> None:
+    state = timm.create_model("test_resnet", pretrained=False).state_dict()
+    state["layer1.0.conv1.weight"][0, 0] = torch.nan
+    save_file(state, tmp_path / "w.safetensors")
+    options = BackboneOptions(
+        name="test_resnet", weights=str(tmp_path / "w.safetensors"), licence="MIT"
+    )
+    with pytest.raises(
+        WeightsError, match=r"not finite; found: in 1 tensors \(first: layer1.0.conv1"
+    ):
+        load_backbone(options)
+
+
+def test_hub__file_that_is_not_what_the_hub_states_is_refused(monkeypatch, tmp_path) -> None:
+    """The hub's cache keeps a file under the digest that the hub states of it."""
+    real = _file_of("test_resnet", tmp_path)
+    stated = tmp_path / digest_of_file(real)
+    real.rename(stated)
+    (tmp_path / "model.safetensors").symlink_to(stated)
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download", lambda *_: str(tmp_path / "model.safetensors")
+    )
+    options = BackboneOptions(name="test_resnet.r160_in1k", weights="hub")
+    assert load_backbone(options).contract.sha256 == stated.name
+    shutil.copy(_file_of("test_resnet", tmp_path, ".safetensors", num_classes=9), stated)
+    with pytest.raises(WeightsError, match=f"allowed: SHA-256 {stated.name}"):
+        load_backbone(options)
+
+
+def test_unknown_tag__is_refused_as_an_unknown_name() -> None:
+    with pytest.raises(OptionsError, match=r"no model 'resnet18.foo' \(did you mean 'resnet18"):
+        load_backbone(BackboneOptions(name="resnet18.foo"))
+
+
+def test_weights__that_are_no_file_name_what_is_allowed() -> None:
+    with pytest.raises(
+        WeightsError, match=r"no weight file at packages; allowed: 'package', 'hub'"
+    ):
+        load_backbone(BackboneOptions(weights="packages"))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from graft.vision.data.decoding import Decoded, DecodingOptions, decode
-from graft.vision.errors import UnusableImageError
+from graft.vision.errors import OptionsError, UnusableImageError
 
 # pytest sets aside the one filter that decoding keeps on Pillow's many warnings.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -241,6 +241,50 @@ def test_decode__reduces_to_the_short_side_and_keeps_the_original_size(side) -> 
     decoded = decode(file_of(picture()), DecodingOptions(short_side_px=side))
     assert decoded.pixels.shape == (min(side, 24), round(40 * min(side, 24) / 24), 3)
     assert (decoded.width, decoded.height) == (40, 24)
+
+
+def jpeg2000_of(pixels: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".jp2", pixels[:, :, ::-1])[1])
+
+
+def test_decode__knows_wide_colours_of_jpeg2000() -> None:
+    """Pillow says RGB of them: 12 bits of 16 would be nearly black, and nobody would know."""
+    eight = picture(64, 96)
+    wide = eight.astype(np.uint16) * 257
+    assert decode(jpeg2000_of(wide), RULE).notes[0].startswith("upper 8 bits of RGB;16 scaled")
+    assert "more than 8 bits" in reason(jpeg2000_of(wide), wide="refuse")
+    assert "upper 8 tell too little" in reason(jpeg2000_of(wide // 16))
+    assert decode(jpeg2000_of(eight), RULE).notes == ()
+
+
+def test_decode__converts_wide_cmyk_only_where_its_upper_bits_tell_enough(real_data: Path) -> None:
+    data = (real_data / "bad_images/cmyk_ycck_lab/tiff_strip_cmyk_16l_jpeg.tif").read_bytes()
+    eight = (real_data / "bad_images/cmyk_ycck_lab/tiff_strip_cmyk_jpeg.tif").read_bytes()
+    assert decode(data, RULE).notes == ("converted from CMYK;16",)
+    assert np.abs(decode(data, RULE).pixels.astype(int) - decode(eight, RULE).pixels).mean() < 3
+    assert "more than 8 bits" in reason(data, wide="refuse")
+
+
+def test_decode__lays_the_value_that_wide_grey_declares_transparent_on_grey() -> None:
+    values = np.linspace(1000, 2000, 24 * 40).reshape(24, 40).astype(np.uint16)
+    values[:, :10] = 65535  # as scanners mark what they have not seen; it would darken all else
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 24, 16, 0, 0, 0, 0))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    clear, body = chunk(b"tRNS", struct.pack(">H", 65535)), chunk(b"IDAT", zlib.compress(rows))
+    data = b"\x89PNG\r\n\x1a\n" + header + clear + body + chunk(b"IEND", b"")
+    decoded = decode(data, RULE)
+    assert np.unique(decoded.pixels[:, :10]).tolist() == [128]
+    assert (decoded.pixels[:, 10:].min(), decoded.pixels[:, 10:].max()) == (0, 255)
+    assert decoded.notes[1] == "alpha laid on grey"
+    kept = decode(data, DecodingOptions(channels=4)).pixels[:, :, 3]
+    assert np.unique(kept[:, :10]).tolist() == [0] and np.unique(kept[:, 10:]).tolist() == [255]
+
+
+def test_decode__notes_where_damage_cannot_be_seen() -> None:
+    bits = Image.fromarray(picture()[:, :, 0] > 100)
+    fax = decode(file_of(bits, "TIFF", compression="group4"), RULE)
+    assert fax.notes == ("fax compression hides damage",)
+    assert decode(file_of(bits, "TIFF", compression="tiff_lzw"), RULE).notes == ()
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -468,6 +512,69 @@ def test_decode__refuses_bombs_without_taking_their_memory(tmp_path: Path) -> No
     for name, grown_mb, said in lines:
         assert int(grown_mb) < 100, f"{name} took {grown_mb} MB"
         assert (said == "decoded") == (name == "small.png"), f"{name}: {said}"
+
+
+def test_decode__refuses_a_jpeg_of_very_many_scans() -> None:
+    """75 bytes each, and each goes over all pixels: a file of 75 kB would take half a minute."""
+    data = file_of(Image.new("L", (640, 640), 100), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    assert decode(data[:-2] + last * 20 + data[-2:], RULE).pixels.mean() == 100
+    assert "too many scans" in reason(data[:-2] + last * 200 + data[-2:])
+
+
+def tiled_tiff(side: int, tile: int) -> bytes:
+    """A square image in one deflated tile."""
+    body = zlib.compress(bytes(tile * tile), 9)
+    tags = [(256, side), (257, side), (258, 8), (259, 8), (262, 1), (277, 1)]
+    tags += [(322, tile), (323, tile), (324, 8), (325, len(body))]
+    data = b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", len(tags))
+    return data + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags) + bytes(4)
+
+
+def test_decode__refuses_tiles_far_larger_than_the_image() -> None:
+    assert decode(tiled_tiff(10, 16), RULE).pixels.shape == (10, 10, 3)
+    assert decode(tiled_tiff(250, 256), RULE).pixels.shape == (250, 250, 3)
+    assert "tiles far larger" in reason(tiled_tiff(10, 8192))
+
+
+@pytest.mark.parametrize(("width", "height"), [(5000, 1), (1, 51), (1020, 20)])
+def test_decode__refuses_what_is_too_oblong_for_a_square_view(width, height) -> None:
+    assert f"{width}x{height}" in reason(file_of(Image.new("RGB", (width, height))))
+    assert decode(file_of(Image.new("RGB", (50, 1))), RULE).width == 50
+
+
+WIDE = """
+import sys
+from pathlib import Path
+from graft.vision.data.decoding import DecodingOptions, decode
+
+def peak_mb():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+data, before = Path(sys.argv[1]).read_bytes(), peak_mb()
+decode(data, DecodingOptions())
+print(peak_mb() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads peak memory from /proc")
+def test_decode__of_wide_pixels_takes_little_more_than_they_hold(tmp_path: Path) -> None:
+    values = np.zeros((5000, 5000), np.uint16)
+    values[0, 0] = 1000
+    (tmp_path / "wide.png").write_bytes(file_of(values))
+    done = subprocess.run(
+        [sys.executable, "-c", WIDE, str(tmp_path / "wide.png")],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert float(done.stdout) < 250  # 50 MB of file, 50 of array, 25 of result; in floats 700
+
+
+def test_decoding_options__allow_no_more_pixels_than_pillow_opens() -> None:
+    with pytest.raises(OptionsError, match="max_pixels"):
+        DecodingOptions.parse({"max_pixels": 500_000_000}, "test")
+    forged = png_of(100_000, 100_000, 8, 2, b"\0" * 64)
+    assert "too many pixels; found: 10000000000; allowed: 50000000" in reason(forged)
 
 
 def test_decode__refuses_one_pixel_more_than_allowed() -> None:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from graft.vision.data import manifest as module
+from graft.vision.data.decoding import Decoded, decode
 from graft.vision.data.manifest import Ingested, build_manifest
 from graft.vision.data.options import DecodingOptions, IngestionOptions, SourceOptions
 from graft.vision.data.pixels import PixelStore
-from graft.vision.errors import DataError
+from graft.vision.errors import DataError, UnusableImageError
 from graft.vision.records import MANIFEST_COLUMNS, QUARANTINE_COLUMNS, data_digest
 
 ALL = IngestionOptions(quarantine_share_max=1.0)
@@ -281,3 +282,47 @@ def test_manifest__takes_the_bad_images_apart(real_data: Path, tmp_path: Path) -
     assert len(ingested.manifest) > 80 and (ingested.quarantine["reason"] != "").all()
     with pytest.raises(DataError, match="cannot be used"):
         ingest(real_data / "bad_images", tmp_path / "pixels", IngestionOptions())
+
+
+def test_manifest__gives_one_picture_for_eight_orientations_as_serving_does(tmp_path: Path) -> None:
+    y, x = np.mgrid[0:24, 0:40]
+    upright = Image.fromarray(np.stack([x * 6, y * 10, x + y], axis=2).astype(np.uint8))
+    laid = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the inverse of what makes it upright
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        turn = laid.get(orientation)
+        stored = upright if turn is None else upright.transpose(Image.Transpose(turn))
+        path = tmp_path / "raw" / ("ant", "bee")[orientation % 2] / f"{orientation}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stored.save(path, exif=exif)
+    manifest = ingest(tmp_path / "raw", tmp_path / "pixels").manifest
+    store = PixelStore(tmp_path / "pixels", ALL.decoding)
+    assert manifest["sha256"].nunique() == 8
+    for path, sha256 in zip(manifest["path"], manifest["sha256"], strict=True):
+        np.testing.assert_array_equal(store.read(sha256), np.asarray(upright))
+        served = decode((tmp_path / "raw" / path).read_bytes(), ALL.decoding)
+        np.testing.assert_array_equal(served.pixels, np.asarray(upright))
+
+
+def test_manifest__tries_again_what_memory_did_not_suffice_for(tmp_path, monkeypatch) -> None:
+    def without_memory(data: bytes, options: DecodingOptions) -> Decoded:
+        raise UnusableImageError("cannot be decoded") from MemoryError()
+
+    root = raw(tmp_path / "raw")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "decode", without_memory)
+        with pytest.raises(DataError, match="no usable image"):
+            ingest(root, tmp_path / "pixels")
+    assert len(ingest(root, tmp_path / "pixels").manifest) == 6
+
+
+def test_manifest__does_not_read_files_larger_than_any_image(tmp_path: Path, monkeypatch) -> None:
+    root = raw(tmp_path / "raw")
+    with (root / "ant/film.png").open("wb") as film:
+        film.truncate(module.BYTES_MIN + 1)
+    options = IngestionOptions(
+        quarantine_share_max=1.0, decoding=DecodingOptions(max_pixels=100_000)
+    )
+    (refused,) = ingest(root, tmp_path / "pixels", options).quarantine.to_dict("records")
+    assert refused["file"] == "ant/film.png" and "too many bytes" in refused["reason"]

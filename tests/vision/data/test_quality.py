@@ -83,6 +83,8 @@ def test_quality_report__names_copies_with_another_truth(raw: Path, tmp_path: Pa
     assert report["exact_copies"] == 1 and report["near_copies"] == 0
     copy = report["copies_with_other_truth"][0]
     assert {copy["id_a"], copy["id_b"]} == {"ant/p0_1.png", "bee/p99_0.png"}
+    said = "1 pairs of copies have different truths: ant/p0_1.png (ant) and bee/p99_0.png (bee)"
+    assert said in report["findings"]
     rows = splitting.split_manifest.set_index("id")
     assert rows.loc[copy["id_a"], "split"] == rows.loc[copy["id_b"], "split"]
 

@@ -205,3 +205,14 @@ def test_recognise__counts_dicom_files_as_images(real_data: Path) -> None:
     recognised = recognise(real_data / "dicom")
     assert "164 images in 3 class folders" in said(recognised.found)
     assert "DICOM" not in said(recognised.doubts)  # one kind of file alone is no doubt
+
+
+def test_recognise__declares_no_split_or_group_that_its_table_does_not_name(tmp_path: Path) -> None:
+    for n in range(12):
+        Image.new("RGB", (70, 70), (n, 0, 0)).save(tmp_path / f"{n}.png")
+    rows = [f"{n}.png,{'ab'[n % 2]},fold{n % 3}," for n in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,fold,patient", *rows]))
+    found = recognise(tmp_path)
+    assert found.options["label_column"] == "label"
+    assert "split_column" not in found.options and "group_column" not in found.options
+    assert any("fold1" in doubt for doubt in found.doubts)

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -124,6 +125,65 @@ def test_folders__never_merge_names_that_differ_in_case_but_say_so(tmp_path: Pat
     assert any("case or blanks" in finding for finding in reading.findings)
 
 
+def test_folders__follow_no_links_to_folders_and_say_so(tmp_path: Path) -> None:
+    tree(tmp_path, "outside/secret.png", "raw/ant/1.png", "raw/bee/1.png")
+    for name in ("wasp", "ant/more"):
+        (tmp_path / "raw" / name).symlink_to(tmp_path / "outside", target_is_directory=True)
+    reading = read(tmp_path / "raw")
+    assert set(labels(reading)) == {"ant/1.png", "bee/1.png"}
+    assert "links to folders are not followed: ant/more, wasp" in reading.findings
+
+
+def test_folders__doubt_classes_that_hold_splits(tmp_path: Path) -> None:
+    reading = read(tree(tmp_path, "v1/train/ant/1.png", "v1/val/ant/1.png", "v2/test/bee/1.png"))
+    assert any("class folder v1 holds folders named like splits" in f for f in reading.findings)
+
+
+@pytest.mark.parametrize("layout", ["folders", "table"])
+def test_source__takes_two_unicode_spellings_of_a_class_for_one(tmp_path: Path, layout) -> None:
+    composed, taken_apart = (normalize(form, "café") for form in ("NFC", "NFD"))
+    assert composed != taken_apart
+    tree(tmp_path, f"train/{composed}/1.png", "train/bee/1.png", f"test/{taken_apart}/1.png")
+    cells = [f"train/{composed}/1.png,{composed}", f"test/{taken_apart}/1.png,{taken_apart}"]
+    text = "\n".join(["path,label", *cells, "train/bee/1.png,bee"])
+    reading = read(tmp_path, text, layout=layout)
+    assert set(labels(reading).values()) == {composed, "bee"}
+    assert f"class names in two Unicode spellings are taken for one: {composed}" in reading.findings
+
+
+def test_source__takes_detours_out_of_paths(tmp_path: Path) -> None:
+    tree(tmp_path, "ant/1.png", "bee/1.png", "tables/none.txt")
+    (tmp_path / "tables/t.csv").write_text("path,label\nant/1.png,ant\nbee/1.png,bee\n")
+    assert set(labels(read(tmp_path, folder="ant/.."))) == {"ant/1.png", "bee/1.png"}
+    reading = read(tmp_path, **TABLE, folder="tables", images_folder="..")
+    assert set(labels(reading)) == {"ant/1.png", "bee/1.png"}
+
+
+# --- groups that are declared --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", ["folders", "table"])
+def test_groups__that_are_declared_and_match_nothing_are_refused(tmp_path, layout) -> None:
+    tree(tmp_path, "ant/1.png", "bee/1.png")
+    text = "path,label\nant/1.png,ant\nbee/1.png,bee\n"
+    with pytest.raises(DataError) as refusal:
+        read(tmp_path, text, layout=layout, group_pattern=r"patient(\d+)")
+    for part in ("no image has a group", r"patient(\\d+)", "ant/1.png", "next: correct"):
+        assert part in str(refusal.value)
+
+
+def test_groups__of_a_declared_column_of_blanks_are_refused(images) -> None:
+    text = "path,label,patient\n0.png,a,\n1.png,b, \n"
+    with pytest.raises(DataError, match="no image has a group, though 'patient' declares"):
+        read(images, text, **TABLE, group_column="patient")
+    assert {row.group for row in read(images, text, **TABLE).rows} == {""}
+
+
+def test_groups__say_which_images_have_none(images) -> None:
+    reading = read(images, "path,label,patient\n0.png,a,p1\n1.png,b,\n2.png,b,p1\n", **TABLE)
+    assert "1 of 3 images have no group and stand alone: 1.png" in reading.findings
+
+
 def test_folders__find_groups_in_paths(tmp_path: Path) -> None:
     tree(tmp_path, "ant/p7_1.png", "bee/p7_2.png", "bee/p8_1.png", "bee/odd.png")
     groups = {row.path: row.group for row in read(tmp_path, group_pattern=r"p(\d+)_").rows}
@@ -173,6 +233,39 @@ def test_table__reads_latin1_quotes_and_labels_that_look_like_nothing(images) ->
         **TABLE,
     )
     assert list(labels(reading).values()) == ["a, b", "café", "NA", "None"]
+
+
+def test_table__reads_what_spreadsheets_write(images) -> None:
+    reading = read(images, "path\tlabel\n0.png\té\n1.png\tb\n".encode("utf-16"), **TABLE)
+    assert labels(reading) == {"0.png": "é", "1.png": "b"}
+    reading = read(images, b"path,label\n0.png,l\x92ant\n1.png,b\n", **TABLE)
+    assert labels(reading) == {"0.png": "l’ant", "1.png": "b"}
+    assert "table.csv is not UTF-8; it was read as cp1252" in reading.findings
+
+
+def test_table__counts_its_rows_with_the_blank_ones(images) -> None:
+    reading = read(images, "\npath,label\n\n0.png,a\n,\n9.png,b\n1.png\n2.png,b\n\n", **TABLE)
+    assert [row.row for row in reading.rows] == ["table.csv:4", "table.csv:8"]
+    assert [(row["row"], row["reason"]) for row in reading.quarantine] == [
+        ("table.csv:6", "the file is missing"),
+        ("table.csv:7", "blank label"),
+    ]
+
+
+def test_table__finds_files_whose_names_are_spelled_in_other_bytes(images) -> None:
+    (images / "0.png").rename(images / normalize("NFD", "é.png"))
+    reading = read(images, normalize("NFC", "path,label\né.png,a\n1.png,b\n"), **TABLE)
+    assert labels(reading) == {normalize("NFD", "é.png"): "a", "1.png": "b"}
+
+
+def test_table__compares_class_names_as_folders_are(images) -> None:
+    reading = read(images, "path,label\n0.png,Red Ant\n1.png,red ant\n2.png,bee\n", **TABLE)
+    assert "class names differ in case or blanks only: 'Red Ant', 'red ant'" in reading.findings
+
+
+def test_table__finds_columns_whatever_the_case_and_signs_of_their_names(images) -> None:
+    text = "Image Name,CLASS,Patient-ID\n0.png,a,p1\n1.png,b,p2\n"
+    assert [row.group for row in read(images, text, **TABLE).rows] == ["p1", "p2"]
 
 
 def test_table__lists_each_row_without_use_with_its_number(images) -> None:
@@ -272,6 +365,22 @@ def test_table__says_when_its_split_words_are_unknown(images) -> None:
     assert any("fold1" in finding and "split" in finding for finding in reading.findings)
 
 
+def test_table__refuses_a_declared_split_column_that_names_no_split(images) -> None:
+    with pytest.raises(DataError, match=r"column 's' of table.csv names no split; found: x, y"):
+        read(images, "path,label,s\n0.png,a,x\n1.png,b,y\n", **TABLE, split_column="s")
+
+
+def test_table__is_not_read_from_outside_the_raw_folder(images) -> None:
+    outside = images.parent / "outside.csv"
+    outside.write_text("path,label\n0.png,a\n1.png,b\n")
+    (images / "link.csv").symlink_to(outside)
+    for name in ("../outside.csv", str(outside), "link.csv"):
+        with pytest.raises(DataError, match="is not in"):
+            read(images, **TABLE, table=(name,))
+    with pytest.raises(DataError, match="no table in"):
+        read(images, **TABLE)
+
+
 @pytest.mark.parametrize("role", ["path", "label", "split", "group"])
 def test_table__refuses_a_declared_column_that_is_absent(images, role) -> None:
     column = {f"{role}_column": "pacient"}
@@ -300,6 +409,8 @@ def test_table__refuses_absent_label_columns_and_tables_without_roles(images) ->
         "path,label\n0.png,a\n1.png,b,c\n",
         "path,label\n0.png,red,green\n1.png,b\n",  # else half of the first label would be lost
         'path,label\n"0.png,a\n1.png,b\n',
+        "\n\n",
+        "path,label,label\n0.png,a,b\n",
     ],
 )
 def test_table__refuses_what_cannot_be_read_as_a_table_by_name(images, text) -> None:
@@ -321,7 +432,38 @@ def test_table__reads_classes_from_columns_of_flags(images) -> None:
     flags = {"label_columns": ("cat", "dog")}
     many = read(images, text, **TABLE, **flags, multi_label=True)
     assert list(labels(many).values()) == ["cat", "cat|dog", "", "cat|dog"]
-    assert refused(read(images, text, **TABLE, **flags)) == {"2.png": "blank label"}
+    several = "several labels, where ingestion.source.multi_label allows one"
+    one = {"1.png": several, "2.png": "blank label", "3.png": several}
+    assert refused(read(images, text, **TABLE, **flags)) == one
+
+
+def test_table__refuses_flags_that_are_neither_yes_nor_no(images) -> None:
+    text = "path,cat,dog\n0.png,1,-1\n1.png,,1\n2.png,0.7,1\n"
+    reading = read(images, text, **TABLE, label_columns=("cat", "dog"), multi_label=True)
+    assert labels(reading) == {"1.png": "dog"}
+    assert refused(reading) == {
+        "0.png": "column 'dog' holds '-1', neither 0 nor 1",
+        "2.png": "column 'cat' holds '0.7', neither 0 nor 1",
+    }
+
+
+def test_table__says_the_same_truth_whatever_the_order_of_labels(images) -> None:
+    text = "path,label\n0.png,dog|cat\n1.png,cat|dog\n"
+    first, second = read(images, text, **TABLE, multi_label=True).rows
+    assert first.truth == second.truth == '{"classes": ["cat", "dog"]}'
+
+
+def test_table__refuses_a_label_that_holds_what_joins_labels(images) -> None:
+    text = "path,label\n0.png,cat;a|b\n1.png,dog\n"
+    reading = read(images, text, **TABLE, multi_label=True, label_delimiter=";", delimiter=",")
+    assert labels(reading) == {"1.png": "dog"}
+    assert "'|'" in refused(reading)["0.png"]
+
+
+@pytest.mark.parametrize("setting", [{"delimiter": ""}, {"label_delimiter": ""}])
+def test_source_options__refuse_delimiters_of_nothing(setting) -> None:
+    with pytest.raises(OptionsError, match="at least 1 character"):
+        SourceOptions.parse(setting, "test")
 
 
 def test_table__reads_parquet_as_it_reads_csv(images) -> None:
@@ -377,6 +519,7 @@ def test_table__joins_several_tables_and_finds_images_in_a_folder(tmp_path: Path
 )
 def test_table__returns_any_label_that_was_written(tmp_path_factory, names, delimiter) -> None:
     root = tree(tmp_path_factory.mktemp("raw"), *(f"{n}.png" for n in range(len(names))))
+    assume(len({normalize("NFC", name) for name in names}) == len(set(names)))
     table = pd.DataFrame({"path": [f"{n}.png" for n in range(len(names))], "label": names})
     table.to_csv(root / "t.csv", index=False, sep=delimiter)
     assert list(labels(read(root, **TABLE)).values()) == names

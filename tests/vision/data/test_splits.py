@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -307,3 +307,24 @@ def test_split__refuses_to_judge_a_class_that_no_training_image_has() -> None:
     rows = manifest_of(["a", "b"] * 8 + ["a", "b", "new", "b"], given=GIVEN)
     with pytest.raises(DataError, match=r"cannot be learned.*no training image of new"):
         split_manifest(rows, pairs_of(), PLAIN)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    labels=st.lists(
+        st.lists(st.sampled_from("abcdef"), min_size=1, max_size=3, unique=True),
+        min_size=4,
+        max_size=30,
+    ),
+    groups=st.lists(st.sampled_from(["", "g", "h", "i", "j", "k"]), min_size=30, max_size=30),
+    seed=st.integers(0, 9),
+)
+def test_split__leaves_every_class_something_to_learn_from(labels, groups, seed) -> None:
+    """All images of a class may be drawn for the sake of rarer ones beside it."""
+    assume(len({name for names in labels for name in names}) > 1)
+    rows = manifest_of(["|".join(names) for names in labels], groups[: len(labels)])
+    splitting = split_manifest(rows, pairs_of(), SplitOptions(seed=seed))
+    counts = counts_of(splitting)
+    assert all(counts["train", name] for names in labels for name in names)
+    grouped = splitting.split_manifest[splitting.split_manifest["group"] != ""]
+    assert (grouped.groupby("group")["split"].nunique() == 1).all()

@@ -6,6 +6,8 @@ import torch
 from tiny_ground import VIEW_PX
 
 from graft.vision.backbones.backbone import Backbone
+from graft.vision.backbones.options import BackboneOptions
+from graft.vision.backbones.weights import load_backbone
 from graft.vision.contenders.ground import Ground
 from graft.vision.errors import OptionsError
 from graft.vision.features import engines
@@ -58,6 +60,47 @@ def test_engine__gives_the_rows_of_any_batch_in_order(engine: Engine) -> None:
         part = engine.features(views[:count])
         assert part.shape == (count, 1280)
         assert cosines(part, whole[:count]).min() > 0.99999
+
+
+def test_engine__gives_an_image_the_same_bits_in_any_batch(engine: Engine) -> None:
+    views = some_views(5, 64)
+    whole = engine.features(views)
+    alone = np.concatenate([engine.features(views[i : i + 1]) for i in range(5)])
+    np.testing.assert_array_equal(alone, whole)
+
+
+def test_torch__gives_the_same_bits_where_kernels_are_chosen_by_batch() -> None:
+    backbone = load_backbone(BackboneOptions(name="resnet18", weights="none"))
+    engine = choose_engine(
+        build_model(backbone, ClassTable(names=("a", "b")), TaskOptions()).eval(), 64, 8, "torch"
+    )
+    views = some_views(8, 64)
+    alone = np.concatenate([engine.features(views[i : i + 1]) for i in range(8)])
+    np.testing.assert_array_equal(alone, engine.features(views))
+
+
+@pytest.mark.parametrize("size_px", [160, 96])
+def test_engines__agree_on_a_transformer_at_any_size(size_px: int) -> None:
+    if "openvino" not in available_engines():
+        pytest.skip("openvino is not installed")
+    backbone = load_backbone(BackboneOptions(name="test_vit", weights="none"))
+    model = build_model(backbone, ClassTable(names=("a", "b")), TaskOptions()).eval()
+    views = some_views(3, size_px)
+    torch_s, openvino_s = (
+        choose_engine(model, size_px, 4, name).features(views) for name in ("torch", "openvino")
+    )
+    np.testing.assert_allclose(openvino_s, torch_s, atol=5e-5)
+
+
+def test_openvino__that_cannot_read_a_model_says_what_to_set(model, monkeypatch) -> None:
+    openvino = pytest.importorskip("openvino")
+
+    def unable(*_: object, **__: object) -> None:
+        raise RuntimeError("no such operation\nand more")
+
+    monkeypatch.setattr(openvino, "convert_model", unable)
+    with pytest.raises(OptionsError, match=r"cannot read tf_efficientnet_lite0.*to 'torch'"):
+        choose_engine(model, 64, 4, "openvino")
 
 
 def test_openvino__takes_batches_of_one(ground: Ground) -> None:

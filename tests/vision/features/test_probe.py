@@ -102,6 +102,36 @@ def test_probe__of_several_labels_is_one_regression_per_label() -> None:
         np.testing.assert_allclose(found[:, label], known.predict_proba(x)[:, 1], atol=1e-3)
 
 
+@pytest.mark.parametrize(("count", "width"), [(60, 300), (300, 60)])
+def test_probe__is_exact_with_more_features_than_images_and_with_fewer(count, width) -> None:
+    sample = draw_sample(count, 3, width)
+    _, head = sample.fit(strengths=[0.1])
+    x = scaled(sample.features)
+    known = LogisticRegression(C=0.1, max_iter=9000, tol=1e-10).fit(x, sample.kinds)
+    np.testing.assert_allclose(probabilities(head, sample), known.predict_proba(x), atol=2e-4)
+
+
+def test_probe__ends_where_the_slope_is_nothing() -> None:
+    sample = draw_sample(200, 10, 40, spread=4.0)
+    fitted, _ = sample.fit(strengths=[1.0])
+    plain, x = sample.features.astype(np.float64), scaled(sample.features)
+    weight = fitted.weight.numpy() * np.sqrt(np.square(plain - plain.mean(0)).mean())
+    odds = plain @ fitted.weight.numpy().T + fitted.bias.numpy()
+    shares = np.exp(odds - odds.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    truth = np.eye(10)[sample.kinds]
+    slope = (shares - truth).T @ x / 200 + weight / 200
+    assert np.abs(slope).max() < 1e-4
+    assert np.abs((shares - truth).mean(0)).max() < 1e-4
+
+
+def test_probe__with_features_that_are_not_finite_is_refused() -> None:
+    sample = draw_sample(30, 3)
+    sample.features[4, 1] = np.nan
+    with pytest.raises(TrainingError, match="not finite; found: in 1 of 30 images"):
+        sample.fit()
+
+
 def test_probe__chooses_the_strength_with_the_least_held_out_loss() -> None:
     fitted, _ = draw_sample(120, 3, spread=3.0).fit(strengths=[1e-4, 1e-2, 1.0, 1e4], folds=4)
     means = {strength: np.mean(losses) for strength, losses in fitted.fold_losses.items()}
@@ -203,6 +233,14 @@ def test_neighbours__score_as_scikit_learns_do_among_other_units(together, neigh
         TASK, sample.classes, sample.features, sample.truths, units, neighbours
     )
     assert found == pytest.approx(vote(sample, units, neighbours))
+
+
+def test_neighbours__score_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = draw_sample(90, 3)
+    ask = (TASK, sample.classes, sample.features, sample.truths, sample.units, 5)
+    whole = neighbours_score(*ask)
+    monkeypatch.setattr("graft.vision.features.neighbours.ROWS", 7)
+    assert neighbours_score(*ask) == whole
 
 
 def test_neighbours__never_ask_an_image_of_the_own_unit() -> None:

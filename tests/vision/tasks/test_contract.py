@@ -17,7 +17,9 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 
 def test_truth__keeps_one_row_per_image(task: Task, ground: Ground) -> None:
-    assert len(task.read_truth(list(ground.rows["truth"]), ground.classes, ground.masks)) == len(ground.rows)
+    assert len(task.read_truth(list(ground.rows["truth"]), ground.classes, ground.masks)) == len(
+        ground.rows
+    )
 
 
 def test_loss__is_finite_and_reaches_every_parameter(task: Task, ground: Ground) -> None:

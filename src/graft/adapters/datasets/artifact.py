@@ -8,15 +8,21 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 
 from graft.adapters.atomic import atomic_file
+from graft.vision.errors import DataError
 
 Reader = Callable[[Path], Any]
-Writer = Callable[[Any, Path], None]
+Writer = Callable[[Any, Path], object]
 
 
 def _read_parquet(path: Path) -> Any:
     import pandas as pd
 
-    return pd.read_parquet(path)
+    # Parquet keeps a checksum per page, and compares it only when asked to.
+    return pd.read_parquet(path, page_checksum_verification=True)
+
+
+def _write_parquet(value: Any, path: Path) -> None:
+    value.to_parquet(path, index=False, write_page_checksum=True)
 
 
 def _read_csv(path: Path) -> Any:
@@ -30,12 +36,20 @@ def _write_json(value: Any, path: Path) -> None:
 
 
 FORMATS: dict[str, tuple[Reader, Writer]] = {
-    ".parquet": (_read_parquet, lambda value, path: value.to_parquet(path, index=False)),
+    ".parquet": (_read_parquet, _write_parquet),
     ".csv": (_read_csv, lambda value, path: value.to_csv(path, index=False)),
     ".json": (lambda path: json.loads(path.read_text()), _write_json),
-    ".html": (lambda path: path.read_text(), lambda value, path: path.write_text(value) and None),
-    ".png": (lambda path: path.read_bytes(), lambda value, path: path.write_bytes(value) and None),
+    ".html": (lambda path: path.read_text(), lambda value, path: path.write_text(value)),
+    ".png": (lambda path: path.read_bytes(), lambda value, path: path.write_bytes(value)),
 }
+
+
+def not_there(path: Path) -> DataError:
+    """The error for an output that a pipeline needs and no run has made."""
+    return DataError(
+        f"{path} is not there",
+        mend="run the pipelines that come before, or the whole pipeline (without --pipelines)",
+    )
 
 
 class ArtifactDataset(AbstractDataset[Any, Any]):
@@ -56,8 +70,19 @@ class ArtifactDataset(AbstractDataset[Any, Any]):
             )
 
     def load(self) -> Any:
-        """Read the file."""
-        return FORMATS[self.path.suffix][0](self.path)
+        """Read the file. Raises `DataError` when it is not there or damaged."""
+        try:
+            return FORMATS[self.path.suffix][0](self.path)
+        except FileNotFoundError as error:
+            raise not_there(self.path) from error
+        except Exception as error:  # each format has its own kinds
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise DataError(
+                f"{self.path} is damaged",
+                found=f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}",
+                mend="run the whole pipeline again: it makes this file anew",
+            ) from error
 
     def save(self, data: Any) -> None:
         """Write the file, or leave the old one as it was."""

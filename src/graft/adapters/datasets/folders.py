@@ -5,13 +5,20 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from graft.vision.errors import DataError
+from graft.vision.errors import DataError, OptionsError
 
 
 class RawFolderDataset(AbstractDataset[NoReturn, Path]):
     """The data as received: immutable, versioned by DVC, never written by a run."""
 
     def __init__(self, folder: str, metadata: dict[str, Any] | None = None) -> None:
+        if not isinstance(folder, str):
+            raise OptionsError(
+                "globals.yml: raw",
+                found=repr(folder),
+                allowed="the path of the folder of raw data",
+                mend="correct it in the case's globals.yml and run again",
+            )
         self.folder = Path(folder)
         self.metadata = metadata
 

@@ -1,37 +1,24 @@
 """The chosen model in the MLflow registry, as a challenger."""
 
 import json
-import shutil
 import tempfile
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
 from graft.adapters.atomic import atomic_file
+from graft.adapters.tracking.package import ENTRANCE, Package, pack, requirements, signature_of
 
 ALIAS = "challenger"
-REQUIREMENTS = (
-    "mlflow",
-    "numpy",
-    "opencv-python-headless",
-    "pandas",
-    "pillow",
-    "pydantic",
-    "safetensors",
-    "timm",
-    "torch",
-    "torchvision",
-)
 
 
 class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
     """Saves a `TrainedModel` as a pyfunc from code, registers it, and points ``challenger`` at it.
 
-    A model whose weights and card are those of the standing challenger is not registered again,
-    whatever minutes it took.
+    A model whose weights, card and predicting code are those of the standing challenger is not
+    registered again, whatever minutes it took.
 
     Args:
         name: of the registered model.
@@ -44,7 +31,7 @@ class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
         self.metadata = metadata
 
     def load(self) -> dict[str, Any]:
-        """What was registered last: name, version, alias, digests."""
+        """What stands: name, version, alias, digests."""
         return dict(json.loads(self.path.read_text()))
 
     def save(self, data: Any) -> None:
@@ -54,33 +41,16 @@ class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
         if mlflow.active_run() is None:
             raise DatasetError("no MLflow run is open; next: keep TrackingHook in settings.HOOKS")
         with tempfile.TemporaryDirectory() as folder:
-            data.save(Path(folder) / "model")
-            digests = _digests(data, Path(folder) / "model")
-            standing = _standing_version(self.name, digests["identity_sha256"])
-            number = standing or self._register(data, Path(folder), digests)
-        mlflow.set_tag(f"registered.{self.name}", number)
-        record = {"name": self.name, "version": number, "alias": ALIAS, **digests}
+            package = pack(data, Path(folder))
+            standing = _standing(self.name, package.digests["identity_sha256"])
+            found = standing or _register(self.name, data, package)
+        mlflow.set_tag(f"registered.{self.name}", found.version)
+        _complete_run(data.card, self.path)
+        record = {"name": self.name, "version": str(found.version), "alias": ALIAS}
+        # The digests of what is registered, which an equal model with other minutes would not have.
+        record |= {name: found.tags[name] for name in package.digests}
         with atomic_file(self.path) as part:
             part.write_text(json.dumps(record, indent=2) + "\n")
-
-    def _register(self, model: Any, folder: Path, digests: dict[str, str]) -> str:
-        import mlflow
-
-        with warnings.catch_warnings():
-            # MLflow asks for type hints and an example; the signature says more than both.
-            warnings.simplefilter("ignore", UserWarning)
-            info = mlflow.pyfunc.log_model(
-                name=self.name,
-                python_model=str(Path(__file__).parents[1] / "tracking" / "serving.py"),
-                artifacts={"model": str(folder / "model")},
-                code_paths=[str(_code_copy(folder))],
-                signature=_signature(model),
-                pip_requirements=_requirements(),
-            )
-        client = mlflow.MlflowClient()
-        created = mlflow.register_model(info.model_uri, self.name, tags={**_tags(model), **digests})
-        client.set_registered_model_alias(self.name, ALIAS, created.version)
-        return str(created.version)
 
     def _exists(self) -> bool:
         return self.path.is_file()
@@ -89,8 +59,8 @@ class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
         return {"name": self.name, "filepath": str(self.path)}
 
 
-def _standing_version(name: str, identity: str) -> str | None:
-    """The version that the challenger alias points at, when it is this very model."""
+def _standing(name: str, identity: str) -> Any:
+    """The version that the challenger alias points at, when it is this very model; or None."""
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -98,50 +68,61 @@ def _standing_version(name: str, identity: str) -> str | None:
         standing = mlflow.MlflowClient().get_model_version_by_alias(name, ALIAS)
     except MlflowException:
         return None
-    same = standing.tags.get("identity_sha256") == identity
-    return str(standing.version) if same else None
+    return standing if standing.tags.get("identity_sha256") == identity else None
 
 
-def _signature(model: Any) -> Any:
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+def _register(name: str, model: Any, package: Package) -> Any:
+    import mlflow
 
-    from graft.vision.serving import predict_images
-
-    columns = predict_images(model, []).dtypes
-    inputs = [ColSpec("binary", "image", required=False), ColSpec("string", "path", required=False)]
-    outputs = [
-        ColSpec("double" if kind.kind == "f" else "string", name, required=False)
-        for name, kind in columns.items()
-    ]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
-
-
-def _code_copy(folder: Path) -> Path:
-    """The pure part of graft, so that the model runs where graft is not installed."""
-    source = Path(__file__).parents[2]
-    target = folder / "graft"
-    target.mkdir()
-    shutil.copy(source / "__init__.py", target)
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(source / "vision", target / "vision", ignore=ignored)
-    return target
+    with warnings.catch_warnings():
+        # MLflow asks for an example to check the signature by; tests do, with real images.
+        warnings.filterwarnings("ignore", ".*input example was not provided", UserWarning)
+        info = mlflow.pyfunc.log_model(
+            name=name,
+            python_model=str(ENTRANCE),
+            artifacts={"model": str(package.files)},
+            code_paths=[str(package.code)],
+            signature=signature_of(model),
+            pip_requirements=requirements(),
+        )
+    created = _new_version(name, info, {**_tags(model.card), **package.digests})
+    mlflow.MlflowClient().set_registered_model_alias(name, ALIAS, created.version)
+    return created
 
 
-def _digests(model: Any, folder: Path) -> dict[str, str]:
-    from graft.vision.records import digest_of, digest_of_file
+def _new_version(name: str, info: Any, tags: dict[str, str]) -> Any:
+    """By the client: ``mlflow.register_model`` talks between a run's own lines."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
 
-    files = {path.name: digest_of_file(path) for path in sorted(folder.iterdir())}
-    weights = files["model.safetensors"]
-    return {
-        "weights_sha256": weights,
-        "package_sha256": digest_of(files),
-        "identity_sha256": digest_of([weights, model.card.identity]),
-    }
+    client = mlflow.MlflowClient()
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    created = client.create_model_version(
+        name, info.model_uri, run_id=info.run_id, tags=tags, model_id=info.model_id
+    )
+    link = json.dumps([{"name": name, "version": created.version}])
+    client.set_logged_model_tags(info.model_id, {"mlflow.modelVersions": link})
+    return created
 
 
-def _tags(model: Any) -> dict[str, str]:
-    card = model.card
+def _complete_run(card: Any, record: Path) -> None:
+    """Keep the card and the case's reports with this run, also where other runs made them."""
+    import mlflow
+
+    mlflow.log_dict(card.model_dump(mode="json"), f"{card.task}/model_card.json")
+    run_id = mlflow.active_run().info.run_id
+    files = mlflow.MlflowClient().list_artifacts(run_id, card.task)
+    known = {record.name, *(Path(file.path).name for file in files)}
+    for file in sorted(record.parent.glob("[!.]*")):
+        if file.is_file() and file.name not in known:
+            mlflow.log_artifact(str(file), card.task)
+
+
+def _tags(card: Any) -> dict[str, str]:
     return {
         "task": card.task,
         "contender": card.contender,
@@ -151,13 +132,3 @@ def _tags(model: Any) -> dict[str, str]:
         "backbone_sha256": card.backbone.sha256,
         "seed": str(card.seed),
     }
-
-
-def _requirements() -> list[str]:
-    pinned = []
-    for name in REQUIREMENTS:
-        try:
-            pinned.append(f"{name}=={version(name).partition('+')[0]}")
-        except PackageNotFoundError:
-            continue
-    return pinned

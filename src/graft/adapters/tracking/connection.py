@@ -1,12 +1,26 @@
 """The way to MLflow: one setting, a local SQLite file by default."""
 
-import fcntl
 import logging
 import os
 from pathlib import Path
 from typing import Any
 
+from graft.adapters.tracking.store import SQLITE, usable_store
 from graft.vision.options import Options
+
+SETTINGS = {
+    # A run's own lines say what it does; MLflow's bars do not belong between.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # A server that dies must not hold a run for the four minutes that MLflow would try.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+}
+QUIET = {
+    "alembic": logging.WARNING,
+    "mlflow.tracking.context.registry": logging.ERROR,  # a user without a name is no fault
+    "mlflow.store.db.utils": logging.CRITICAL,  # what it logs, with a traceback, it raises too
+}
 
 
 class TrackingOptions(Options):
@@ -20,26 +34,22 @@ class TrackingOptions(Options):
 def connect(options: TrackingOptions, project: Path) -> Any:
     """Point MLflow at its store, make the experiment when it is new, and return the client.
 
-    MLflow creates its SQLite tables without a lock, so that runs which start together on an
-    absent file break it; a lock beside the file lets one of them create it.
+    Raises what `usable_store` raises, within seconds.
     """
-    # A run's own lines say what it does; MLflow's bars and table makings do not belong between.
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for name in ("mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+    uri = _absolute(os.environ.get("MLFLOW_TRACKING_URI") or options.tracking_uri, project)
     import mlflow
     from mlflow import MlflowClient
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or options.tracking_uri
-    mlflow.set_tracking_uri(_absolute(uri, project))
-    with (project / "mlflow.db.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with usable_store(uri):
+        mlflow.set_tracking_uri(uri)
         client = MlflowClient()
         if client.get_experiment_by_name(options.experiment) is None:
-            location = None
-            if uri.startswith("sqlite:"):
-                folder = project / options.artifact_folder / options.experiment
-                location = folder.resolve().as_uri()
+            folder = project / options.artifact_folder / options.experiment
+            location = folder.resolve().as_uri() if uri.startswith(SQLITE) else None
             client.create_experiment(options.experiment, artifact_location=location)
     mlflow.set_experiment(options.experiment)
     return client
@@ -47,7 +57,7 @@ def connect(options: TrackingOptions, project: Path) -> Any:
 
 def _absolute(uri: str, project: Path) -> str:
     """A relative SQLite path is meant from the project's root, whatever the working folder."""
-    path = uri.removeprefix("sqlite:///")
+    path = uri.removeprefix(SQLITE)
     if path == uri or Path(path).is_absolute():
         return uri
-    return f"sqlite:///{(project / path).resolve()}"
+    return f"{SQLITE}{(project / path).resolve()}"

@@ -1,54 +1,50 @@
 """What a run must be able to show later: code, lock, data version, machine, command."""
 
 import hashlib
-import shutil
-import subprocess
+import os
+import platform
+import re
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-import yaml
+from graft.adapters.tracking.difference import Git, uncommitted_diff
+from graft.adapters.tracking.version import UNKNOWN, data_version
 
-UNKNOWN = "unknown"
+__all__ = ["data_version", "run_facts", "uncommitted_diff"]
 
 
 def code_facts(project: Path) -> dict[str, str]:
     """Commit, and whether the tree differs from it; ``unknown`` outside a repository."""
-    commit = _git(project, "rev-parse", "HEAD") or UNKNOWN
-    status = _git(project, "status", "--porcelain")
+    git = Git(project)
+    commit = (git("rev-parse", "--verify", "--quiet", "HEAD") or b"").decode().strip()
+    status = git("status", "--porcelain")
     dirty = UNKNOWN if status is None else str(bool(status)).lower()
-    return {"git.commit": commit, "git.dirty": dirty}
-
-
-def uncommitted_diff(project: Path) -> str:
-    """A patch from the commit to the tree as it is, untracked files included."""
-    tracked = _git(project, "diff", "HEAD", "--binary") or ""
-    untracked = (_git(project, "ls-files", "--others", "--exclude-standard") or "").splitlines()
-    added = [_new_file_patch(project, name) for name in untracked]
-    return "".join([tracked + "\n" if tracked else "", *added])
+    return {"git.commit": commit or UNKNOWN, "git.dirty": dirty}
 
 
 def lock_facts(project: Path) -> dict[str, str]:
-    """SHA-256 of the lock file."""
+    """SHA-256 of the lock file, and what is installed in another version than it pins."""
     lock = project / "requirements.lock"
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else UNKNOWN
-    return {"lock.sha256": digest}
+    if not lock.is_file():
+        return {"lock.sha256": UNKNOWN}
+    data = lock.read_bytes()
+    differs = "; ".join(_unlike_lock(data.decode())) or "nothing"
+    return {"lock.sha256": hashlib.sha256(data).hexdigest(), "lock.differs": differs[:5000]}
 
 
-def data_version(project: Path, raw: Path) -> dict[str, str]:
-    """What DVC states of the raw folder, from its pointer or from ``dvc.lock``."""
-    path = raw if raw.is_absolute() else project / raw
-    pointer = path.with_name(path.name + ".dvc")
-    if pointer.is_file():
-        out = yaml.safe_load(pointer.read_text())["outs"][0]
-        return {"dvc.path": str(raw), "dvc.md5": str(out.get("md5", UNKNOWN))}
-    lock = project / "dvc.lock"
-    stages = yaml.safe_load(lock.read_text()).get("stages", {}) if lock.is_file() else {}
-    for stage in stages.values():
-        for out in stage.get("outs", []):
-            if out["path"] == str(raw):
-                return {"dvc.path": str(raw), "dvc.md5": str(out.get("md5", UNKNOWN))}
-    return {"dvc.path": str(raw), "dvc.md5": UNKNOWN}
+def _unlike_lock(text: str) -> list[str]:
+    """A package may be pinned once per version of Python; a build's ``+local`` part is its own."""
+    pinned: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([\w.-]+)==([\w.!+-]+)", text, re.MULTILINE):
+        pinned.setdefault(name, set()).add(version)
+    installed = {re.sub(r"[-_.]+", "-", d.name).lower(): d.version for d in distributions()}
+    return [
+        f"{name} {installed[name]} for {' or '.join(sorted(versions))}"
+        for name, versions in pinned.items()
+        if name in installed and installed[name].partition("+")[0] not in versions
+    ]
 
 
 def command_facts() -> dict[str, str]:
@@ -57,14 +53,29 @@ def command_facts() -> dict[str, str]:
 
 
 def machine_facts() -> dict[str, str]:
-    """Device, threads, instruction set and versions of this machine."""
+    """Device, threads, instruction set and versions of this machine; its processor and system."""
     from graft.vision.runtime import machine_record
 
-    return {f"machine.{key}": str(value) for key, value in machine_record().items()}
+    record = {
+        **machine_record(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+    }
+    return {f"machine.{key}": str(value) for key, value in record.items()}
+
+
+def _processor() -> str:
+    try:
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # no Linux
+        found = None
+    return found[1] if found else platform.processor() or platform.machine() or UNKNOWN
 
 
 def run_facts(project: Path, raw: Path) -> dict[str, str]:
-    """All of the above, as tags of a run."""
+    """All of the above, as tags of a run; the data is looked at again."""
+    data_version.cache_clear()
     parts: list[dict[str, Any]] = [
         code_facts(project),
         lock_facts(project),
@@ -73,21 +84,3 @@ def run_facts(project: Path, raw: Path) -> dict[str, str]:
         machine_facts(),
     ]
     return {key: value for part in parts for key, value in part.items()}
-
-
-def _new_file_patch(project: Path, name: str) -> str:
-    # --no-index exits with 1 when the files differ, which here they always do.
-    return _git(project, "diff", "--binary", "--no-index", "/dev/null", name, ok=(0, 1)) or ""
-
-
-def _git(project: Path, *arguments: str, ok: tuple[int, ...] = (0,)) -> str | None:
-    if shutil.which("git") is None:
-        return None
-    done = subprocess.run(
-        ["git", *arguments], cwd=project, capture_output=True, text=True, errors="replace"
-    )
-    return (
-        done.stdout.strip("\n") + ("\n" if "diff" in arguments and done.stdout else "")
-        if (done.returncode in ok)
-        else None
-    )

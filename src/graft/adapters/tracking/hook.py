@@ -1,11 +1,15 @@
 """The hook that keeps an MLflow run for each `kedro run`, and says the truth about how it ended."""
 
+import atexit
 import logging
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+
+from graft.adapters.atomic import blaming
 
 log = logging.getLogger("graft")
 
@@ -25,7 +29,7 @@ class TrackingHook:
         """Read where to record."""
         self._project = Path(context.project_path)
         self._settings = dict(context.config_loader["mlflow"])
-        self._raw = Path(context.config_loader["globals"].get("raw", ""))
+        self._raw = Path(str(context.config_loader["globals"].get("raw", "")))
 
     @hook_impl
     def after_catalog_created(self, catalog: Any) -> None:
@@ -37,12 +41,37 @@ class TrackingHook:
         """Open the run with its parameters and the facts that an auditor asks for."""
         import mlflow
 
+        from graft.adapters.tracking.reaping import PROCESS, this_process
+
+        self._end_stopped()  # one that was interrupted in this very process, as in a notebook
+        self._open_store()
+        name = "+".join(run_params.get("pipeline_names") or ["whole road"])
+        # Before MLflow's own last word, which calls every run FINISHED that nothing else ended.
+        atexit.register(self._end_stopped)
+        self._run_id = mlflow.start_run(run_name=name, tags={PROCESS: this_process()}).info.run_id
+        try:
+            with blaming(self._artifacts):
+                self._record_start(pipeline)
+        except Exception as error:
+            self.on_pipeline_error(error)
+            raise
+
+    def _open_store(self) -> None:
         from graft.adapters.tracking.connection import TrackingOptions, connect
+        from graft.adapters.tracking.reaping import end_dead_runs
+
+        where = "conf mlflow.yml (where experiment is the case that globals.yml names)"
+        options = TrackingOptions.parse(self._settings, where)
+        self._artifacts = self._project / options.artifact_folder
+        dead = end_dead_runs(connect(options, self._project), options.experiment)
+        if dead:
+            log.info("%d earlier runs ended without a word; they read KILLED now", len(dead))
+
+    def _record_start(self, pipeline: Any) -> None:
+        import mlflow
+
         from graft.adapters.tracking.facts import run_facts, uncommitted_diff
 
-        connect(TrackingOptions.parse(self._settings, "conf mlflow.yml"), self._project)
-        name = "+".join(run_params.get("pipeline_names") or ["whole road"])
-        self._run_id = mlflow.start_run(run_name=name).info.run_id
         mlflow.set_tags(run_facts(self._project, self._raw))
         mlflow.log_params(self._parameters(pipeline))
         diff = uncommitted_diff(self._project)
@@ -63,7 +92,8 @@ class TrackingHook:
         kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
         if kind is not None:
             task, _, name = dataset_name.rpartition(".")
-            RECORDERS[kind](task, name, data, dataset.path, self._data_tags())
+            with blaming(self._artifacts):
+                RECORDERS[kind](task, name, data, dataset.path, self._data_tags())
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -71,20 +101,35 @@ class TrackingHook:
         self._end("FINISHED")
 
     @hook_impl
-    def on_pipeline_error(self, error: Exception) -> None:
-        """The run failed, and says of what."""
-        if self._run_id is not None:
-            import mlflow
+    def on_node_error(self, error: Exception, node: Any) -> None:
+        """Let the error say in which step it came up."""
+        error.add_note(f"in step {node.name}")
 
-            mlflow.set_tag("error", f"{type(error).__name__}: {error}"[:5000])
-        self._end("FAILED")
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """The run failed, and says of what; a store that fails does not hide that."""
+        import mlflow
+
+        from graft.adapters.faults import readable
+
+        run_id = self._run_id
+        if run_id is not None:
+            said = readable(error) or f"{type(error).__name__}: {error}"
+            with suppress(Exception):
+                self._end("FAILED")
+                mlflow.MlflowClient().set_tag(run_id, "error", said[:5000])
+
+    def _end_stopped(self) -> None:
+        """The process ends and nothing has ended the run: it was stopped."""
+        with suppress(Exception):
+            self._end("KILLED")
 
     def _end(self, status: str) -> None:
         if self._run_id is not None:
             import mlflow
 
-            mlflow.end_run(status)
             self._run_id = None
+            mlflow.end_run(status)
 
     def _parameters(self, pipeline: Any) -> dict[str, str]:
         """Every parameter that the run reads, flat: ``classification.fine_tuning.epochs``."""

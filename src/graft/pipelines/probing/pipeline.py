@@ -13,7 +13,13 @@ def create_pipeline() -> Pipeline:
             GROUND,
             Node(
                 train_probe,
-                ["ground", "frozen_features", "feature_folder", "checkpoint_folder", "params:probing"],
+                [
+                    "ground",
+                    "frozen_features",
+                    "feature_folder",
+                    "checkpoint_folder",
+                    "params:probing",
+                ],
                 ["probe", "probe_report"],
                 name="train_probe",
             ),

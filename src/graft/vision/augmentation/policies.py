@@ -1,18 +1,20 @@
 """Policies as data: presets and compositions of albumentations, built strictly, saved as JSON."""
 
-import inspect
 import json
-import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import albumentations as A
+import numpy as np
 
+from graft.vision.augmentation.custom import accepted_arguments, build_custom, known_names
 from graft.vision.augmentation.options import PolicyOptions
+from graft.vision.augmentation.presets import PRESETS, view_steps
 from graft.vision.errors import OptionsError, nearest
-from graft.vision.preprocessing import INTERPOLATIONS, Preprocessing
+from graft.vision.preprocessing import Preprocessing
 from graft.vision.task import Task
 
-VERSION = 2
+VERSION = 3
 """Raised whenever one policy and seed draw other pixels: it is part of each policy's digest."""
 
 
@@ -20,17 +22,29 @@ def compose_policy(options: PolicyOptions, view: Preprocessing, task: Task) -> d
     """The policy as a JSON-able record that `build_policy` turns back into transforms.
 
     Raises:
-        OptionsError: for an unknown transform or argument.
+        OptionsError: for an unknown transform or argument, or one that no record replays.
+        HarmonyError: for a transform that gives other than the view's size, type or channels.
     """
-    steps = PRESETS[options.preset](options, view)
+    if options.preset == "custom":
+        steps = [*view_steps(view), *build_custom(options.transforms, view)]
+    else:
+        steps = PRESETS[options.preset](options, view)
     compose = A.Compose(steps, **task.compose_options())
+    written = A.to_dict(compose)
+    for step in _steps(written["transform"]["transforms"]):
+        # albumentations writes down arguments that its own transforms do not take.
+        for key in step.keys() - accepted_arguments(step["__class_fullname__"]):
+            del step[key]
     record = {
         "version": VERSION,
         "preset": options.preset,
         "size_px": view.size_px,
-        "albumentations": A.to_dict(compose),
+        "channels": view.channels,
+        "albumentations": written,
     }
-    return dict(json.loads(json.dumps(record)))  # as it will be read: lists, no tuples
+    record = dict(json.loads(json.dumps(record)))  # as it will be read: lists, no tuples
+    _check_replay(compose, build_policy(record, task), view)
+    return record
 
 
 def build_policy(policy: dict[str, Any], task: Task) -> A.Compose:
@@ -42,137 +56,49 @@ def build_policy(policy: dict[str, Any], task: Task) -> A.Compose:
             allowed=VERSION,
             mend="run the augmentation pipeline again",
         )
-    restored = A.from_dict(policy["albumentations"])
+    try:
+        _check_steps(policy["albumentations"]["transform"]["transforms"])
+        restored = A.from_dict(policy["albumentations"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise OptionsError(
+            "the policy cannot be read",
+            found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            mend="run the augmentation pipeline again",
+        ) from error
     return A.Compose(list(restored), **task.compose_options())
 
 
-def _view(view: Preprocessing) -> list[Any]:
-    """The deterministic view, as transforms: the very pixels of `preprocessing.view_of`."""
-    size = view.size_px
-    if view.fit == "squash":
-        return [A.Resize(size, size, **_scaling(view))]
-    if view.fit == "letterbox":
-        fill = [round(255 * value) for value in view.mean]
-        return [
-            A.LongestMaxSize(size, **_scaling(view)),
-            A.PadIfNeeded(size, size, fill=fill),
-        ]
-    return [
-        A.SmallestMaxSize(round(size / view.crop_share), **_scaling(view)),
-        A.CenterCrop(size, size),
-    ]
+def _steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every step of a record, those within others too."""
+    for step in steps:
+        yield step
+        yield from _steps(step.get("transforms", []))
 
 
-def _scaling(view: Preprocessing) -> dict[str, Any]:
-    """Area averaging is for shrinking only: of a small image it would make blocks."""
-    return {
-        "interpolation": INTERPOLATIONS[view.interpolation],
-        "area_for_downscale": "image" if view.antialias else None,
-    }
+def _check_steps(steps: list[dict[str, Any]]) -> None:
+    """albumentations itself only warns of arguments that it does not know."""
+    for step in _steps(steps):
+        name = step["__class_fullname__"]
+        if name not in known_names():
+            raise ValueError(f"there is no transform {name!r}{nearest(name, known_names())}")
+        unknown = sorted(step.keys() - accepted_arguments(name))
+        if unknown:
+            near = nearest(unknown[0], accepted_arguments(name))
+            raise ValueError(f"{name} has no argument {unknown[0]!r}{near}")
 
 
-def _light(view: Preprocessing, spread: float) -> list[Any]:
-    """Brightness, contrast and, where there is colour, saturation and a little hue."""
-    if view.channels != 3:
-        return []
-    factors = (1 - spread, 1 + spread)
-    return [A.ColorJitter(factors, factors, factors, (-spread / 15, spread / 15), p=0.8)]
-
-
-def _natural(options: PolicyOptions, view: Preprocessing) -> list[Any]:
-    s, size = options.strength, view.size_px
-    least = max(0.08, 1 - 0.6 * s)
-    return [
-        A.RandomResizedCrop((size, size), scale=(least, 1.0), ratio=(0.8, 1.25), **_scaling(view)),
-        A.HorizontalFlip(p=0.5),
-        *_light(view, 0.15 * s),
-    ]
-
-
-def _traffic_sign(options: PolicyOptions, view: Preprocessing) -> list[Any]:
-    # A mirrored sign is another sign, and a large crop cuts off what tells two apart.
-    s = options.strength
-    return [
-        *_view(view),
-        A.Affine(
-            rotate=(-12 * s, 12 * s),
-            scale=(1 - 0.15 * s, 1 + 0.15 * s),
-            translate_percent=(-0.08 * s, 0.08 * s),
-            shear=(-6 * s, 6 * s),
-            border_mode=1,
-            p=1.0,
-        ),
-        # Light by factors, never by sums: a sum would drown a dark sign in black.
-        *_light(view, 0.4 * s),
-        A.RandomGamma((round(100 / (1 + s)), round(100 * (1 + s))), p=0.5),
-        A.GaussianBlur(blur_limit=(3, 5), p=0.15),
-    ]
-
-
-def _radiology(options: PolicyOptions, view: Preprocessing) -> list[Any]:
-    # A mirrored chest has its heart on the wrong side; colour means nothing in a radiograph.
-    s = options.strength
-    return [
-        *_view(view),
-        A.Affine(
-            rotate=(-8 * s, 8 * s),
-            scale=(1 - 0.1 * s, 1 + 0.1 * s),
-            translate_percent=(-0.05 * s, 0.05 * s),
-            border_mode=0,
-            p=1.0,
-        ),
-        A.RandomBrightnessContrast((-0.15 * s, 0.15 * s), (-0.15 * s, 0.15 * s), p=0.7),
-        A.RandomGamma((round(100 - 20 * s), round(100 + 20 * s)), p=0.5),
-    ]
-
-
-def _none(options: PolicyOptions, view: Preprocessing) -> list[Any]:
-    return _view(view)
-
-
-def _custom(options: PolicyOptions, view: Preprocessing) -> list[Any]:
-    return [*_view(view), *(_transform(dict(step)) for step in options.transforms)]
-
-
-PRESETS = {
-    "natural": _natural,
-    "traffic_sign": _traffic_sign,
-    "radiology": _radiology,
-    "none": _none,
-    "custom": _custom,
-}
-
-
-def _transform(step: dict[str, Any]) -> Any:
-    """One transform by name, with arguments that it really has."""
-    name = str(step.pop("name", ""))
-    known = [
-        n
-        for n in dir(A)
-        if isinstance(getattr(A, n), type) and issubclass(getattr(A, n), A.BasicTransform)
-    ]
-    if name not in known:
-        raise OptionsError(
-            "augmentation.transforms: albumentations has no transform "
-            f"{name!r}{nearest(name, known)}",
-            mend="correct the name",
-        )
-    arguments = {key: tuple(v) if isinstance(v, list) else v for key, v in step.items()}
-    accepted = list(inspect.signature(getattr(A, name)).parameters)
-    for key in arguments:
-        if key not in accepted:
+def _check_replay(compose: A.Compose, restored: A.Compose, view: Preprocessing) -> None:
+    """Some arguments are written down in a form that is read as another."""
+    shape = (view.size_px, view.size_px * 3 // 2, view.channels)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    for seed in range(4):
+        drawn = []
+        for each in (compose, restored):
+            each.set_random_seed(seed)
+            drawn.append(each(image=pixels)["image"])
+        if not np.array_equal(*drawn):
             raise OptionsError(
-                f"augmentation.transforms: {name} has no argument {key!r}{nearest(key, accepted)}",
-                allowed=", ".join(accepted),
-                mend="correct its arguments",
+                "augmentation.transforms: the policy's record does not replay it",
+                found=", ".join(type(step).__name__ for step in compose.transforms),
+                mend="write its arguments in another form",
             )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
-            return getattr(A, name)(**arguments)
-    except (ValueError, TypeError, UserWarning) as error:
-        raise OptionsError(
-            f"augmentation.transforms: {name} cannot be built",
-            found=f"{arguments}: {str(error).splitlines()[0]}",
-            mend="correct its arguments",
-        ) from error

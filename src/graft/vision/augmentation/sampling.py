@@ -7,7 +7,10 @@ at all: each gets a seed of its own.
 
 import hashlib
 import threading
+from collections.abc import Iterator
 from typing import Any
+
+import albumentations as A
 
 from graft.vision.augmentation.policies import build_policy
 from graft.vision.records import Array, Truth
@@ -34,7 +37,15 @@ class Augmenter:
         compose = getattr(self._own, "compose", None)
         if compose is None:
             compose = self._own.compose = build_policy(self._policy, self._task)
-        for number, transform in enumerate([compose, *compose.transforms]):
+        for number, transform in enumerate(_every(compose)):
             own = f"{sample_id}\0{number}"
             transform.set_random_seed(sample_seed(self._seed, epoch, own))
         return self._task.transform(compose, pixels, truth)
+
+
+def _every(transform: Any) -> Iterator[Any]:
+    """The transform and all within it; a composition first, since it seeds all that it holds."""
+    yield transform
+    if isinstance(transform, A.BaseCompose):
+        for inner in transform.transforms:
+            yield from _every(inner)

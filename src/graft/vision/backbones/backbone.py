@@ -69,11 +69,29 @@ class Backbone(nn.Module):
 
 
 def new_architecture(architecture: str, channels: int) -> nn.Module:
-    """A timm model with fresh weights and no classifier."""
+    """A timm model with fresh weights and no classifier.
+
+    Where timm can, a model of one image size takes others too, by resampling its position
+    embedding as it meets them.
+    """
+    if config_of(architecture).fixed_input_size:
+        try:
+            return _create(architecture, channels, dynamic_img_size=True)
+        except TypeError:  # another family, which stays at its size
+            pass
+    return _create(architecture, channels)
+
+
+def config_of(architecture: str) -> Any:
+    """What timm knows of an architecture and of the weights that its name means."""
+    return timm.get_pretrained_cfg(architecture)
+
+
+def _create(architecture: str, channels: int, **more: Any) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model: nn.Module = timm.create_model(
-            architecture, pretrained=False, num_classes=0, in_chans=channels
+            architecture, pretrained=False, num_classes=0, in_chans=channels, **more
         )
     return model
 

@@ -44,6 +44,14 @@ def check_case_harmony(
         policy["size_px"],
         "run the augmentation pipeline again; the policy's size comes from the view",
     )
+    _equal(
+        "channels",
+        "the weights' stem",
+        contract["channels"],
+        "the policy",
+        policy["channels"],
+        "run the augmentation pipeline again; the policy's channels come from the view",
+    )
     # Objects of one class stand out against all else; images and pixels of one class do not.
     boxes = policy.get("albumentations", {}).get("transform", {}).get("bbox_params")
     if len(class_table["names"]) < (1 if boxes else 2):

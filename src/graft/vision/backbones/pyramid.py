@@ -36,9 +36,7 @@ class Pyramid(Backbone):
         self.map_channels = tuple(sources[reduction][1] for reduction in chosen)
         self._indices = sorted({sources[reduction][0] for reduction in chosen})
         self._places = [self._indices.index(sources[reduction][0]) for reduction in chosen]
-        cast(Any, model).prune_intermediate_layers(
-            self._indices, prune_norm=True, prune_head=True
-        )
+        cast(Any, model).prune_intermediate_layers(self._indices, prune_norm=True, prune_head=True)
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -1,24 +1,33 @@
-"""From options to a backbone: weights found, checked by their full digest, and never executed."""
+"""From options to a backbone whose weights are checked, with the view that they need."""
 
-import hashlib
-from pathlib import Path
 from typing import Any, cast
 
 import timm
 import torch
-from safetensors.torch import load_file
 from timm.models import adapt_input_conv
 
-from graft.vision.backbones.backbone import Backbone, new_architecture, stages_by_unit
+from graft.vision.backbones.backbone import (
+    Backbone,
+    config_of,
+    new_architecture,
+    stages_by_unit,
+)
 from graft.vision.backbones.contract import WeightsContract
 from graft.vision.backbones.options import BackboneOptions
-from graft.vision.backbones.packaged import PACKAGES, map_by_order
-from graft.vision.errors import OptionsError, WeightsError, nearest
+from graft.vision.backbones.origins import Origin, find_weights
+from graft.vision.backbones.packaged import PACKAGES
+from graft.vision.backbones.weight_files import State, digest_state, read_weights
+from graft.vision.errors import HarmonyError, OptionsError, WeightsError, nearest
 from graft.vision.preprocessing import Preprocessing
-from graft.vision.records import digest_of_file
 
-State = dict[str, torch.Tensor]
-UNKNOWN = "unknown"
+__all__ = [
+    "architecture_of",
+    "describe_backbone",
+    "digest_state",
+    "load_backbone",
+    "preprocessing_of",
+    "read_weights",
+]
 
 
 def load_backbone(options: BackboneOptions, seed: int = 0) -> Backbone:
@@ -31,22 +40,48 @@ def load_backbone(options: BackboneOptions, seed: int = 0) -> Backbone:
     architecture = architecture_of(options)
     torch.manual_seed(seed)
     model = new_architecture(architecture, options.channels)
-    if options.weights == "none":
-        return Backbone(
-            _contract(options, architecture, model, _Source("none", "", "none", "")), model
-        )
-    source, state = _find(options, architecture)
-    _fit(state, model, architecture, source.origin, options.channels)
-    return Backbone(_contract(options, architecture, model, source), model)
+    origin = Origin("none")
+    if options.weights != "none":
+        origin, state = find_weights(options, architecture)
+        _fit(state, model, architecture, origin, options.channels)
+    return Backbone(_contract(options, architecture, model, origin), model)
 
 
 def describe_backbone(options: BackboneOptions) -> dict[str, Any]:
-    """The contract and the view of the backbone, as a record; its weights are checked."""
-    contract = load_backbone(options).contract
+    """The contract and the view of the backbone, as a record; both are tried on one image.
+
+    Raises:
+        HarmonyError: when the model cannot take the view.
+    """
+    backbone = load_backbone(options)
+    view = preprocessing_of(backbone.contract, options)
+    _try(backbone, view)
     return {
-        "contract": contract.model_dump(mode="json"),
-        "preprocessing": preprocessing_of(contract, options).model_dump(mode="json"),
+        "contract": backbone.contract.model_dump(mode="json"),
+        "preprocessing": view.model_dump(mode="json"),
     }
+
+
+def _try(backbone: Backbone, view: Preprocessing) -> None:
+    """Some models take one size only, or none below some pixels; they say so when they run."""
+    contract, size = backbone.contract, view.size_px
+    try:
+        with torch.inference_mode():
+            found = backbone.eval()(torch.zeros(1, view.channels, size, size))
+    except Exception as error:  # each family of models has its own ways to refuse
+        raise HarmonyError(
+            f"{contract.architecture} cannot take views of {size} px",
+            found=f"{type(error).__name__}: {str(error).partition(chr(10))[0][:120]}",
+            allowed=f"{contract.size_px} px, the size of its weights",
+            mend=f"set backbone.image_size_px to {contract.size_px}, or take another backbone",
+        ) from error
+    if found.shape != (1, contract.features):
+        raise HarmonyError(
+            f"{contract.architecture} gives other features than its contract states",
+            found=tuple(found.shape),
+            allowed=(1, contract.features),
+            mend="take another backbone",
+        )
 
 
 def preprocessing_of(contract: WeightsContract, options: BackboneOptions) -> Preprocessing:
@@ -66,166 +101,66 @@ def architecture_of(options: BackboneOptions) -> str:
     """timm's name for the backbone. Raises `OptionsError` for an unknown one."""
     if options.name in PACKAGES:
         return PACKAGES[options.name].architecture
-    if timm.is_model(options.name):
+    base, _, tag = options.name.partition(".")
+    if timm.is_model(base) and (not tag or timm.is_model_pretrained(options.name)):
         return options.name
-    known = [*PACKAGES, *timm.list_models()]
+    known = [*PACKAGES, *timm.list_models(), *timm.list_pretrained()]
     raise OptionsError(
         f"backbone.name: timm has no model {options.name!r}{nearest(options.name, known)}",
         allowed=f"{', '.join(PACKAGES)}, or a name from timm.list_models()",
     )
 
 
-class _Source:
-    """Where weights come from and what is declared of them."""
-
-    def __init__(self, origin: str, sha256: str, licence: str, pretrained_on: str) -> None:
-        self.origin, self.sha256 = origin, sha256
-        self.licence, self.pretrained_on = licence, pretrained_on
-
-
-def _find(options: BackboneOptions, architecture: str) -> tuple[_Source, State]:
-    if options.weights == "package":
-        return _from_package(options, architecture)
-    if options.weights == "hub":
-        return _from_hub(options, architecture)
-    return _from_file(options, Path(options.weights))
-
-
-def _from_package(options: BackboneOptions, architecture: str) -> tuple[_Source, State]:
-    if options.name not in PACKAGES:
-        raise WeightsError(
-            f"no package ships weights for {options.name}",
-            allowed=", ".join(PACKAGES),
-            mend="set backbone.weights to a file, or to 'hub' where a network is",
-        )
-    package = PACKAGES[options.name]
-    state = read_weights(package.path(), package.sha256)
-    full = timm.create_model(architecture, pretrained=False)
-    source = _Source(
-        package.origin,
-        package.sha256,
-        options.licence
-        or "Apache-2.0 (of the original TensorFlow weights; the package states none)",
-        options.pretrained_on or "ImageNet-1k",
-    )
-    return source, map_by_order(state, full, options.name)
-
-
-def _from_hub(options: BackboneOptions, architecture: str) -> tuple[_Source, State]:
-    from huggingface_hub import hf_hub_download
-
-    config = _config(architecture)
-    repository = config.hf_hub_id if config else None
-    if not repository:
-        raise WeightsError(f"timm's hub has no weights for {architecture}")
-    try:
-        path = Path(hf_hub_download(repository, "model.safetensors"))
-    except Exception as error:  # the client raises many kinds, all of which mean: not to be had
-        raise WeightsError(
-            f"weights of {architecture} could not be had from timm's hub",
-            found=type(error).__name__,
-            mend="run with HF_HUB_OFFLINE=0 where a network is, or set backbone.weights to a file",
-        ) from error
-    source = _Source(
-        f"hub {repository}",
-        digest_of_file(path),
-        options.licence or config.license or UNKNOWN,
-        options.pretrained_on or architecture.partition(".")[2] or "as the hub states",
-    )
-    return source, read_weights(path, options.sha256)
-
-
-def _from_file(options: BackboneOptions, path: Path) -> tuple[_Source, State]:
-    if options.licence is None:
-        raise WeightsError(
-            f"the licence of {path} is not declared",
-            mend="set backbone.licence (and backbone.pretrained_on) to what its origin states",
-        )
-    state = read_weights(path, options.sha256)
-    source = _Source(
-        f"file {path.name}",
-        digest_of_file(path),
-        options.licence,
-        options.pretrained_on or UNKNOWN,
-    )
-    return source, state
-
-
-def read_weights(path: Path, sha256: str | None) -> State:
-    """Read tensors from a safetensors file or a plain state dict; nothing in it can run.
-
-    Raises:
-        WeightsError: when the file is missing, has another digest, or holds more than tensors.
-    """
-    if not path.is_file():
-        raise WeightsError(f"no weight file at {path}", mend="correct backbone.weights")
-    found = digest_of_file(path)
-    if sha256 is not None and found != sha256:
-        raise WeightsError(
-            f"{path} is not the weight file it should be",
-            found=f"SHA-256 {found}",
-            allowed=f"SHA-256 {sha256}",
-            mend="bring the right file back, or declare the new digest in backbone.sha256",
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).partition("\n")[0][:120]
-        raise WeightsError(
-            f"{path} cannot be read as tensors and nothing else",
-            found=f"{type(error).__name__}: {reason}",
-            allowed="safetensors, or a state dict that loads with weights_only",
-            mend="convert it to safetensors where it was made",
-        ) from error
-    return _plain_state(state, path)
-
-
-def _plain_state(state: Any, path: Path) -> State:
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise WeightsError(f"{path} holds no state dict", found=type(state).__name__)
-    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
-
-
 def _fit(
-    state: State, model: torch.nn.Module, architecture: str, origin: str, channels: int
+    state: State, model: torch.nn.Module, architecture: str, origin: Origin, channels: int
 ) -> None:
     """Load what belongs to the backbone; the old classifier is left out."""
     stem = f"{_first_conv(architecture)}.weight"
-    if channels != 3 and stem in state:
-        state = {**state, stem: adapt_input_conv(channels, state[stem].float())}
+    if stem in state and state[stem].shape[1] != channels:
+        state = {**state, stem: _adapt_stem(state[stem], channels, origin)}
     wanted = model.state_dict()
     missing = [name for name in wanted if name not in state and "num_batches" not in name]
     wrong = [n for n in wanted if n in state and state[n].shape != wanted[n].shape]
     if missing or wrong:
         raise WeightsError(
-            f"{origin} does not fit {architecture}",
+            f"{origin.name} does not fit {architecture}",
             found=f"{len(missing)} tensors missing (first: {missing[:1]}), "
             f"{len(wrong)} of another shape (first: {wrong[:1]})",
             mend="name the architecture these weights were made for in backbone.name",
         )
-    model.load_state_dict({name: state[name] for name in wanted if name in state}, strict=False)
+    used = {name: state[name] for name in wanted if name in state}
+    broken = [name for name, tensor in used.items() if not tensor.isfinite().all()]
+    if broken:
+        raise WeightsError(
+            f"{origin.name} holds values that are not finite",
+            found=f"in {len(broken)} tensors (first: {broken[0]})",
+            mend="bring a sound file",
+        )
+    model.load_state_dict(used, strict=False)
+
+
+def _adapt_stem(stem: torch.Tensor, channels: int, origin: Origin) -> torch.Tensor:
+    """A stem that was trained on colours, for other channels. Raises `HarmonyError` for others."""
+    if stem.shape[1] != 3:
+        raise HarmonyError(
+            f"the stem of {origin.name} and backbone.channels differ",
+            found=f"{stem.shape[1]} and {channels}",
+            allowed=f"{stem.shape[1]}; only a stem of 3 channels is adapted to others",
+            mend=f"set backbone.channels and ingestion.decoding.channels to {stem.shape[1]}",
+        )
+    adapted: torch.Tensor = adapt_input_conv(channels, stem.float())
+    return adapted
 
 
 def _first_conv(architecture: str) -> str:
-    config = _config(architecture)
-    first = config.first_conv if config else None
+    first = config_of(architecture).first_conv
     return str(first[0] if isinstance(first, list | tuple) else first)
 
 
-def _config(architecture: str) -> Any:
-    """What timm knows of these weights."""
-    return timm.get_pretrained_cfg(architecture)
-
-
 def _contract(
-    options: BackboneOptions, architecture: str, model: torch.nn.Module, source: _Source
+    options: BackboneOptions, architecture: str, model: torch.nn.Module, origin: Origin
 ) -> WeightsContract:
-    config = _config(architecture)
+    config = config_of(architecture)
     mean, std = (
         _per_channel(config.mean, options.channels),
         _per_channel(config.std, options.channels),
@@ -233,10 +168,10 @@ def _contract(
     crop = config.crop_pct or 0.875
     return WeightsContract(
         architecture=architecture,
-        origin=source.origin,
-        licence=source.licence,
-        pretrained_on=source.pretrained_on,
-        sha256=source.sha256,
+        origin=origin.name,
+        licence=origin.licence,
+        pretrained_on=origin.pretrained_on,
+        sha256=origin.sha256,
         mean=mean,
         std=std,
         size_px=int(config.input_size[-1]),
@@ -252,13 +187,3 @@ def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
     """Statistics for other than three channels: the mean of the three."""
     plain = tuple(float(value) for value in values)
     return plain if channels == 3 else (sum(plain) / len(plain),) * channels
-
-
-def digest_state(state: State) -> str:
-    """SHA-256 over names, shapes and bytes of tensors, whatever their order."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

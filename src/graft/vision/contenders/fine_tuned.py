@@ -110,9 +110,7 @@ def _finish(
     return ground.finish(name, model, options.strategy, minutes, facts), trained.history
 
 
-def training_digest(
-    name: str, ground: Ground, model: GraftedModel, options: Options
-) -> str:
+def training_digest(name: str, ground: Ground, model: GraftedModel, options: Options) -> str:
     """Identifies a training by everything that shapes its result."""
     return digest_of(
         {

@@ -72,7 +72,7 @@ class Ground:
         return plain_batches(rows, self.truths(rows), self.pixels, self.plain, batch_size)
 
     def validation(self, batches: Callable[[], Iterable[Batch]] | None = None) -> Validation:
-        """What training is watched on: the val split, by its views unless other batches are given."""
+        """What training is watched on: the val split, by its views unless batches are given."""
         val = self.split("val")
         return Validation(
             self.task,

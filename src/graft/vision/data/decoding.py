@@ -10,22 +10,27 @@ The rule, by what the file holds:
   0..255, noted; a constant image is refused, and so is one with values that are not finite.
   ``wide: refuse`` refuses them all. Of 16-bit colours the upper 8 bits are scaled, and refused
   where those hold fewer than 32 steps.
+- fax-compressed TIFF: as it decodes, noted, since its reader turns damage into white.
 - several frames: refused, or the first with ``frames: first``.
 - DICOM: by the rule in `dicom`.
 - EXIF orientation 2 to 8: applied. Other values: ignored and noted.
 - larger than ``short_side_px``: reduced by area averaging, so that stores stay small.
 
-Never more than ``max_pixels`` are decoded: the header is asked first.
+Never more than ``max_pixels`` are decoded: the header is asked first. Refused are also sides of
+more than 50 to 1, of which no square view can be made, and files that take far more work or memory
+than their pixels: JPEGs of more than 100 scans, TIFFs whose tiles are much larger than the image.
 """
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
+from graft.vision.data.conversion import is_wide_colour, to_uint8
 from graft.vision.data.dicom import is_dicom, may_be_dicom, read_dicom
 from graft.vision.data.options import DecodingOptions
 from graft.vision.errors import UnusableImageError
@@ -37,8 +42,9 @@ __all__ = ["Decoded", "DecodingOptions", "decode"]
 # Once, not around each decode: `catch_warnings` in threads leaves the filters of others changed.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-GROUND = 128
-WIDE_STEPS_MIN = 32
+ASPECT_MAX = 50
+SCANS_MAX = 100
+TILE_PIXELS_MAX = 1 << 24
 # Formats of photographs and scans. Others (EPS, PDF, game textures) need outside programs or odd
 # amounts of memory, and are refused unread. MPO opens as JPEG; named here, Pillow knows no opener.
 FORMATS = (
@@ -54,7 +60,6 @@ FORMATS = (
     "TGA",
     "AVIF",
 )
-_CONVERTED = ("CMYK", "YCbCr", "LAB", "HSV")
 _TRANSPOSED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -91,6 +96,11 @@ def decode(data: bytes, options: DecodingOptions) -> Decoded:
         return _decode(data, options)
     except UnusableImageError:
         raise
+    except Image.DecompressionBombError as error:  # states even more than Pillow itself allows
+        found = re.search(r"\d+", str(error))
+        raise UnusableImageError(
+            "too many pixels", found=found and found[0], allowed=f"{options.max_pixels} in all"
+        ) from error
     except UnidentifiedImageError as error:
         if may_be_dicom(data):
             return _decode_dicom(data, options)
@@ -106,17 +116,20 @@ def decode(data: bytes, options: DecodingOptions) -> Decoded:
 def _decode(data: bytes, options: DecodingOptions) -> Decoded:
     notes: list[str] = []
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        _refuse_what_is_too_large(image, options)
+        _refuse_sizes(image, options)
+        _refuse_hidden_work(image, data)
         _refuse_frames(image, options, notes)
         ImageFile.LOAD_TRUNCATED_IMAGES = False
-        wide = _is_wide_colour(image)  # asked first: a loaded image has forgotten it
+        wide = is_wide_colour(image, data)
+        if image.info.get("compression") in ("tiff_ccitt", "group3", "group4"):
+            notes.append("fax compression hides damage")
         # Before EXIF is read: a PNG loads itself for it, and its damage would pass for bad EXIF; a
         # TIFF turns itself while it loads, and would be turned twice.
         image.load()
         orientation = _orientation(image, notes)
         bands = _channels_of(image)
-        _refuse_what_is_too_large(image, options)
-        pixels = _wide_colour(image, options, notes) if wide else _to_uint8(image, options, notes)
+        _refuse_sizes(image, options)
+        pixels = to_uint8(image, wide, options, notes)
     if orientation in _TRANSPOSED:
         pixels = _upright(pixels, orientation)
         notes.append(f"exif orientation {orientation}")
@@ -132,14 +145,29 @@ def _decode_dicom(data: bytes, options: DecodingOptions) -> Decoded:
     return Decoded(np.ascontiguousarray(pixels), width, height, bands, notes)
 
 
-def _refuse_what_is_too_large(image: Image.Image, options: DecodingOptions) -> None:
+def _refuse_sizes(image: Image.Image, options: DecodingOptions) -> None:
     width, height = image.size
+    found = f"{width}x{height}"
     if width * height > options.max_pixels:
         raise UnusableImageError(
-            "too many pixels", found=f"{width}x{height}", allowed=f"{options.max_pixels} in all"
+            "too many pixels", found=found, allowed=f"{options.max_pixels} in all"
         )
     if min(width, height) < 1:
-        raise UnusableImageError("no pixels", found=f"{width}x{height}")
+        raise UnusableImageError("no pixels", found=found)
+    if max(width, height) > ASPECT_MAX * min(width, height):
+        raise UnusableImageError(
+            "too oblong for a square view", found=found, allowed=f"{ASPECT_MAX} to 1"
+        )
+
+
+def _refuse_hidden_work(image: Image.Image, data: bytes) -> None:
+    """Each scan of a JPEG goes over all of it; a tile of a TIFF is decoded whole."""
+    if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > SCANS_MAX:
+        raise UnusableImageError("too many scans", found=scans, allowed=SCANS_MAX)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        tile_px = image.tag_v2.get(322, 0) * image.tag_v2.get(323, 0)
+        if tile_px > max(TILE_PIXELS_MAX, 4 * image.width * image.height):
+            raise UnusableImageError("tiles far larger than the image", found=f"{tile_px} pixels")
 
 
 def _refuse_frames(image: Image.Image, options: DecodingOptions, notes: list[str]) -> None:
@@ -168,84 +196,7 @@ def _channels_of(image: Image.Image) -> int:
     bands = len(image.getbands())
     if image.mode in ("P", "PA"):
         return 4 if "transparency" in image.info or image.mode == "PA" else 3
-    return {1: 1, 2: 4}.get(bands, min(bands, 4))
-
-
-def _to_uint8(image: Image.Image, options: DecodingOptions, notes: list[str]) -> Array:
-    if image.mode in ("1", "L"):
-        if "transparency" in image.info:
-            return _on_ground(np.asarray(image.convert("RGBA")), options, notes)
-        return np.asarray(image.convert("L"))[:, :, None]
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return np.asarray(image)
-    if image.mode in _CONVERTED:
-        notes.append(f"converted from {image.mode}")
-        return np.asarray(image.convert("RGB"))
-    if image.mode.startswith(("I", "F")):
-        return _scaled(image, options, notes)
-    return _on_ground(np.asarray(image.convert("RGBA")), options, notes)
-
-
-def _on_ground(pixels: Array, options: DecodingOptions, notes: list[str]) -> Array:
-    alpha = pixels[:, :, 3:]
-    if options.channels == 4:
-        return pixels
-    if int(alpha.min()) == 255:
-        return np.ascontiguousarray(pixels[:, :, :3])
-    notes.append("alpha laid on grey")
-    weight = alpha.astype(np.uint16)
-    mixed = pixels[:, :, :3] * weight + GROUND * (255 - weight) + 127
-    return (mixed // 255).astype(np.uint8)
-
-
-def _is_wide_colour(image: Image.Image) -> bool:
-    """Whether the file holds 16 bits per colour channel, of which Pillow keeps the upper 8 only."""
-    if image.mode not in ("RGB", "RGBA", "LA"):
-        return False
-    for tile in getattr(image, "tile", ()):
-        form, *more = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-        if ";16" in str(form) or (tile.codec_name == "ppm" and more and more[0] > 255):
-            return True
-    return False
-
-
-def _wide_colour(image: Image.Image, options: DecodingOptions, notes: list[str]) -> Array:
-    """Scale the upper 8 bits that Pillow keeps: unscaled, a 12-bit picture would be nearly black.
-
-    Nothing here reads all 16 safely: OpenCV does, and crashes on damaged PNGs.
-    """
-    if options.wide == "refuse":
-        raise UnusableImageError(f"more than 8 bits per channel (mode {image.mode})")
-    pixels = np.asarray(image.convert("RGBA"))
-    colours = pixels[:, :, :3]
-    steps = int(colours.max()) - int(colours.min())
-    if 0 < steps < WIDE_STEPS_MIN:
-        raise UnusableImageError(
-            "colours of 16 bits, of which the upper 8 tell too little",
-            found=f"{steps} steps",
-            allowed=f"{WIDE_STEPS_MIN} or more",
-            mend="convert the file to 8 bits per channel",
-        )
-    scaled = _stretched(colours, f"upper 8 bits of {image.mode};16", notes)
-    return _on_ground(np.dstack([scaled, pixels[:, :, 3:]]), options, notes)
-
-
-def _scaled(image: Image.Image, options: DecodingOptions, notes: list[str]) -> Array:
-    if options.wide == "refuse":
-        raise UnusableImageError(f"more than 8 bits per channel (mode {image.mode})")
-    return _stretched(np.asarray(image), image.mode, notes)[:, :, None]
-
-
-def _stretched(wide: Array, mode: str, notes: list[str]) -> Array:
-    """From the image's own least and greatest value to 0..255."""
-    values = wide.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise UnusableImageError("holds values that are not finite")
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        raise UnusableImageError(f"is constant ({low:g} everywhere), so its scale is unknown")
-    notes.append(f"{mode} scaled from {low:g}..{high:g}")
-    return np.round((values - low) * (255 / (high - low))).astype(np.uint8)
+    return {1: 1, 2: 4}.get(bands, 3 if image.mode == "RGBX" else min(bands, 4))
 
 
 def _upright(pixels: Array, orientation: int) -> Array:

@@ -20,7 +20,15 @@ from graft.vision.data.pixels import PixelStore, facts_of, pixels_of
 from graft.vision.data.shared_names import find_shared_names
 from graft.vision.data.sources import SourceReading, SourceRow, read_source
 from graft.vision.errors import DataError, UnusableImageError
-from graft.vision.records import MANIFEST_COLUMNS, QUARANTINE_COLUMNS, new_table
+from graft.vision.records import (
+    MANIFEST_COLUMNS,
+    QUARANTINE_COLUMNS,
+    digest_of_file,
+    new_table,
+)
+
+BYTES_MIN, BYTES_PER_PIXEL = 1 << 26, 16
+"""No format needs more, uncompressed and with all that it carries; larger files are not read."""
 
 
 @dataclass
@@ -52,7 +60,7 @@ def build_manifest(root: Path, store: PixelStore, options: IngestionOptions) -> 
         )
         for source, sha256, result in progress:
             facts = store.facts(sha256) if result is None else facts_of(result)
-            if result is not None and sha256:
+            if result is not None and sha256 and _lasts(result):
                 writer.add(sha256, pixels_of(result), facts)
             try:
                 truth = truths.truth_of(source, facts)
@@ -94,15 +102,25 @@ def _hash_and_decode(
         window: deque[tuple[SourceRow, Future[tuple[str, Result]]]] = deque()
         for row in rows:
             window.append((row, pool.submit(_read_one, root / row.path, store, options.decoding)))
-            if len(window) > 4 * options.workers:
+            if len(window) > 2 * options.workers:
                 source, done = window.popleft()
                 yield source, *done.result()
         for source, done in window:
             yield source, *done.result()
 
 
+def _lasts(result: Decoded | UnusableImageError) -> bool:
+    """A want of memory is the machine's, not the file's: the next run tries again."""
+    return not isinstance(getattr(result, "__cause__", None), MemoryError)
+
+
 def _read_one(path: Path, store: PixelStore, options: DecodingOptions) -> tuple[str, Result]:
+    allowed = max(BYTES_MIN, BYTES_PER_PIXEL * options.max_pixels)
     try:
+        if (size := path.stat().st_size) > allowed:
+            return digest_of_file(path), UnusableImageError(
+                "too many bytes", found=size, allowed=f"{allowed} for the pixels allowed"
+            )
         data = path.read_bytes()
     except OSError as error:
         return "", UnusableImageError(f"cannot be read ({error.strerror})")

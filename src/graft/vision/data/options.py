@@ -16,8 +16,9 @@ class DecodingOptions(Options):
 
     short_side_px: int | None = Field(default=320, ge=8)
     """Larger images are reduced once, by area averaging, to this shorter side; null keeps all."""
-    max_pixels: int = Field(default=50_000_000, ge=1)
-    """Images whose header states more are refused before they are decoded."""
+    max_pixels: int = Field(default=50_000_000, ge=1, le=178_956_970)
+    """Images whose header states more are refused before they are decoded; Pillow opens no more
+    than the greatest value allowed here."""
     channels: Literal[1, 3, 4] = 3
     frames: Literal["first", "refuse"] = "refuse"
     """What to do with a file that holds several images."""
@@ -49,18 +50,19 @@ class SourceOptions(Options):
     """Below the raw folder, where the images or tables of this task lie."""
     multi_label: bool = False
     group_pattern: str | None = None
-    """A regular expression searched in the path; its groups, joined by '/', name the group."""
+    """A regular expression searched in the path; its groups, joined by '/', name the group. One
+    that matches no path at all is refused."""
     table: tuple[str, ...] = Field(default=(), strict=False)
     """Tables to read (CSV or parquet), below `folder`; one that is found when empty."""
     path_column: str | None = None
     label_column: str | None = None
     label_columns: tuple[str, ...] = Field(default=(), strict=False)
-    """Several 0/1 columns, one per class, in place of `label_column`."""
+    """Several columns of 0 and 1, one per class, in place of `label_column`; blank means 0."""
     split_column: str | None = None
     group_column: str | None = None
-    delimiter: str | None = None
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """Of the table's cells; found by itself when null."""
-    label_delimiter: str = "|"
+    label_delimiter: str = Field(default="|", min_length=1)
     """Between the labels of one image, when `multi_label`."""
     images_folder: str = ""
     """What the table's paths are relative to, below `folder`."""
@@ -108,13 +110,14 @@ class NearCopyOptions(Options):
     """When two images count as copies of each other."""
 
     enabled: bool = True
-    candidate_correlation: float = Field(default=0.88, gt=0, le=1)
+    candidate_correlation: float = Field(default=0.85, gt=0, le=1)
     """Correlation of two small sketches from which they are a candidate."""
-    neighbours: int = Field(default=2, ge=1)
-    """Candidates per image, orientation and window: the nearest only."""
+    neighbours: int = Field(default=12, ge=1)
+    """Candidates per image: the nearest only. Frames of a video crowd each other: more find more,
+    and take longer."""
     correlation: float = Field(default=0.95, gt=0, le=1)
     """Correlation of the aligned thumbnails from which a candidate is a near copy."""
-    detail: float = Field(default=0.9, gt=0, le=1)
+    detail: float = Field(default=0.93, gt=0, le=1)
     """Correlation of their fine detail, in units of its local strength: tells twins from
     look-alikes."""
     texture: float = Field(default=4.0, ge=0)

@@ -22,20 +22,8 @@ def quality_report(
     findings: list[str],
 ) -> dict[str, Any]:
     """Counts, sizes, copies, leaks, conflicting truths and findings, as plain JSON values."""
-    truth = {
-        name: json.loads(text) for name, text in zip(manifest["id"], manifest["truth"], strict=True)
-    }
     near = near_copies[near_copies["kind"] == "near"]
-    conflicting = (
-        near_copies[
-            [
-                _meaning(truth[a], kind) != _meaning(truth[b], kind)
-                for a, b, kind in near_copies[["id_a", "id_b", "kind"]].to_numpy(object)
-            ]
-        ]
-        if len(near_copies)
-        else near_copies
-    )
+    conflicting, conflict = _conflicts(manifest, near_copies)
     return {
         "images": len(manifest),
         "data_sha256": data_digest(manifest),
@@ -45,7 +33,7 @@ def quality_report(
         "splits": {name: int((split_manifest["split"] == name).sum()) for name in SPLITS},
         "classes": _classes(split_manifest),
         "boxes": _boxes(split_manifest),
-        "images_without_objects": sum(not said["classes"] for said in truth.values()),
+        "images_without_objects": sum(not classes_of(text) for text in manifest["truth"]),
         "groups": int(manifest["group"][manifest["group"] != ""].nunique()),
         "groups_with_several_classes": _mixed_groups(manifest),
         "size_px": {
@@ -69,8 +57,29 @@ def quality_report(
         "copies_with_other_truth": _records(conflicting),
         "leaks": _records(leaks),
         "leaking_images": len(leaks),
-        "findings": findings,
+        "findings": [*findings, *conflict],
     }
+
+
+def _conflicts(manifest: pd.DataFrame, near_copies: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The pairs of copies that annotators said different things of, and a sentence about them."""
+    truth = {
+        name: json.loads(text) for name, text in zip(manifest["id"], manifest["truth"], strict=True)
+    }
+    triples = near_copies[["id_a", "id_b", "kind"]].to_numpy(object)
+    differ = [_meaning(truth[a], kind) != _meaning(truth[b], kind) for a, b, kind in triples]
+    table = near_copies[differ] if differ else near_copies
+    if not any(differ):
+        return table, []
+    named = "; ".join(
+        f"{a} ({_named(truth[a])}) and {b} ({_named(truth[b])})"
+        for a, b in table[["id_a", "id_b"]].head(3).to_numpy(object)
+    )
+    return table, [f"{len(table)} pairs of copies have different truths: {named}"]
+
+
+def _named(truth: dict[str, Any]) -> str:
+    return "|".join(dict.fromkeys(truth["classes"])) or "nothing"
 
 
 def _classes(rows: pd.DataFrame) -> dict[str, dict[str, int]]:

@@ -202,7 +202,26 @@ def _assign(
             carried = wanted - sum(len(members[unit]) for unit in chosen)
             for place in (place for unit in chosen for place in members[unit]):
                 split[place] = name
+    _return_unlearned(split, members, classes, rest, seed)
     return split
+
+
+def _return_unlearned(
+    split: list[str],
+    members: Mapping[str, list[int]],
+    classes: list[list[str]],
+    rest: str,
+    seed: int,
+) -> None:
+    """Give units back to the rest where it lost a class: one of several in an image or a group,
+    all of whose units were drawn for the sake of others."""
+    learned = {name for i, side in enumerate(split) if side == rest for name in classes[i]}
+    for unit in sorted(members, key=lambda unit: digest_text(f"{seed} {unit}")):
+        names = {name for place in members[unit] for name in classes[place]}
+        if not names <= learned:
+            learned |= names
+            for place in members[unit]:
+                split[place] = rest
 
 
 def _draw(

@@ -47,9 +47,7 @@ STRATEGIES = {
 }
 
 
-def trainable_stages(
-    model: Learner, options: FineTuningOptions, done: float
-) -> tuple[str, ...]:
+def trainable_stages(model: Learner, options: FineTuningOptions, done: float) -> tuple[str, ...]:
     """The stages that learn when this share of training is done."""
     return STRATEGIES[options.strategy].stages(model.stages, done)
 

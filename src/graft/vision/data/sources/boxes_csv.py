@@ -26,15 +26,8 @@ from graft.vision.data.sources.reading import (
     group_of,
     split_named,
 )
-from graft.vision.data.sources.table import (
-    GROUP_NAMES,
-    LABEL_NAMES,
-    PATH_NAMES,
-    SPLIT_COLUMN_NAMES,
-    find_tables,
-    keyed_rows,
-    load_table,
-)
+from graft.vision.data.sources.table import find_tables
+from graft.vision.data.sources.table_file import load_table
 from graft.vision.errors import DataError, nearest
 
 _LEFT = ("xmin", "x_min", "x1", "x0", "left", "bbox_x1", "bbox_xmin", "xtl")
@@ -48,8 +41,16 @@ _HEIGHT = ("h", "height", "bbox_h", "bbox_height", "box_height")
 _ALL_IN_ONE = ("bbox", "box", "bounding_box")
 _IMAGE_WIDTH = ("width", "image_width", "img_width")
 _IMAGE_HEIGHT = ("height", "image_height", "img_height")
-_PATHS = (*PATH_NAMES, "imagename", "img_name", "image_id", "imageid", "frame")
-_LABELS = (*LABEL_NAMES, "labelname", "object", "type", "name")
+_PATHS = (
+    *("path", "file", "filename", "file_name", "filepath", "image", "image_path", "image_name"),
+    *("img", "id", "imagename", "img_name", "image_id", "imageid", "frame"),
+)
+_LABELS = (
+    *("label", "labels", "class", "classes", "class_name", "label_name", "category", "target"),
+    *("truth", "tags", "labelname", "object", "type", "name"),
+)
+_SPLITS = ("split", "set", "subset", "fold", "partition")
+_GROUPS = ("group", "patient", "patient_id", "subject", "track", "drive", "case_id", "video")
 _NUMBER = re.compile(r"[^\s,;\[\]()]+")
 
 
@@ -88,7 +89,7 @@ def read_boxes_csv(root: Path, options: SourceOptions) -> SourceReading:
     images = base / options.images_folder
     index = ImageIndex(root, images if images.is_dir() else base, reading, lies_among_masks)
     found: dict[str, _Image] = {}
-    tables = find_tables(base, options.table)
+    tables = find_tables(root, base, options.table)
     for path in sorted(tables, key=lambda path: JUDGES_FIRST.index(split_of_file(path.name))):
         table = load_table(path, options.delimiter)
         columns = choose_box_columns(table, options, path.name)
@@ -121,8 +122,8 @@ def choose_box_columns(table: pd.DataFrame, options: SourceOptions, name: str) -
     left = [column for column in left if column != path]
     size = _size_columns(left)
     left = [column for column in left if size is None or column not in size]
-    split = _pick(left, options.split_column, SPLIT_COLUMN_NAMES, "split", name)
-    group = _pick(left, options.group_column, GROUP_NAMES, "group", name)
+    split = _pick(left, options.split_column, _SPLITS, "split", name)
+    group = _pick(left, options.group_column, _GROUPS, "group", name)
     left = [column for column in left if column not in (split, group)]
     label = _pick(left, options.label_column, _LABELS, "label", name)
     words = [column for column in left if not _is_numeric(table[column])]
@@ -211,8 +212,8 @@ def _read_table(
     differing: dict[str, list[str]] = {}
     missing: dict[str, tuple[str, str]] = {}
     of_table = split_of_file(place)
-    for number, cells in enumerate(keyed_rows(table), start=2):
-        row = f"{place}:{number}"
+    for number, values in zip(table.index, table.to_numpy(object), strict=True):
+        row, cells = f"{place}:{number}", dict(zip(table.columns, values, strict=True))
         name = str(cells[columns.path]).strip()
         where = index.find(name, place)
         if not where.path:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from graft.vision.data.mask_files import Colour
-from graft.vision.data.sources.table import load_table
+from graft.vision.data.sources.table_file import load_table
 from graft.vision.errors import DataError
 
 USUAL_NAMES = (

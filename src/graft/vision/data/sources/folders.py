@@ -5,7 +5,6 @@ so ``root/GTSRB/Final_Training/Images/<class>/`` is read as it stands.
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,19 +31,13 @@ def read_folders(root: Path, options: SourceOptions) -> SourceReading:
     pattern = compile_group_pattern(options.group_pattern)
     base = base_of(root, options)
     for split, folder in split_folders(base):
-        top = pass_through(folder)
-        for class_folder in subfolders(top):
-            count = 0
-            for file in walk_files(class_folder):
-                row = _row(root, file, class_folder.name, split, reading)
-                if row is not None:
-                    group = group_of(row.path, pattern)
-                    reading.rows.append(SourceRow(row.path, row.truth, split, group))
-                    count += 1
-            if count == 0:
-                where = class_folder.relative_to(root)
-                reading.findings.append(f"class folder {where} holds no image")
-    _compare_class_names(reading)
+        for class_folder in subfolders(pass_through(folder)):
+            rows = [
+                SourceRow(path, classes_truth([class_folder.name]), split, group_of(path, pattern))
+                for path in _usable(root, class_folder, reading)
+            ]
+            reading.rows += rows
+            _doubt_class_folder(class_folder, class_folder.relative_to(root), rows, reading)
     _name_what_is_left_out(root, base, reading)
     return reading
 
@@ -70,9 +63,11 @@ def pass_through(folder: Path) -> Path:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders below, by name; hidden ones are passed over."""
+    """The folders below, by name; hidden ones are passed over, and links are not followed."""
     return sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith((".", "__"))
     )
 
 
@@ -90,23 +85,41 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_ENDINGS or carries_dicom_mark(path)
 
 
-def _row(
-    root: Path, file: Path, class_name: str, split: str, reading: SourceReading
-) -> SourceRow | None:
-    path = file.relative_to(root).as_posix()
+def _usable(root: Path, class_folder: Path, reading: SourceReading) -> Iterator[str]:
+    """Paths below the root; what cannot be used is refused by name."""
+    for file in walk_files(class_folder):
+        path = file.relative_to(root).as_posix()
+        reason = _fault(root, file, path)
+        if reason:
+            reading.refuse(path, reason)
+        elif is_image(file):
+            yield path
+
+
+def _fault(root: Path, file: Path, path: str) -> str:
+    """Why a file cannot be used, or an empty string."""
+    ending = file.suffix.lower()
     if not is_image(file):
-        if file.suffix.lower() not in (".csv", ".txt", ".json", ".xml", ".md", ".yml", ".yaml"):
-            reading.refuse(path, f"no image file (ends with {file.suffix or 'nothing'})")
-        return None
+        notes = (".csv", ".txt", ".json", ".xml", ".md", ".yml", ".yaml")
+        return "" if ending in notes else f"no image file (ends with {ending or 'nothing'})"
     if not is_readable_name(path):
-        reading.refuse(path, "the name is not UTF-8; rename the file")
-    elif file.is_symlink() and not stays_inside(root, file):
-        reading.refuse(path, "a link that leaves the raw folder")
-    elif not file.is_file():
-        reading.refuse(path, "not a regular file")
-    else:
-        return SourceRow(path, classes_truth([class_name]), split)
-    return None
+        return "the name is not UTF-8; rename the file"
+    if file.is_symlink() and not stays_inside(root, file):
+        return "a link that leaves the raw folder"
+    return "" if file.is_file() else "not a regular file"
+
+
+def _doubt_class_folder(
+    folder: Path, name: Path, rows: list[SourceRow], reading: SourceReading
+) -> None:
+    if not rows:
+        reading.findings.append(f"class folder {name} holds no image")
+    splits = [below.name for below in subfolders(folder) if split_named(below.name)]
+    if splits:
+        reading.findings.append(
+            f"class folder {name} holds folders named like splits ({', '.join(splits)}): "
+            "is ingestion.source.folder set too high?"
+        )
 
 
 def _name_what_is_left_out(root: Path, base: Path, reading: SourceReading) -> None:
@@ -119,13 +132,13 @@ def _name_what_is_left_out(root: Path, base: Path, reading: SourceReading) -> No
             f"{len(left)} images lie outside the class folders and are not used: "
             + ", ".join(left[:5])
         )
-
-
-def _compare_class_names(reading: SourceReading) -> None:
-    """Say where class names differ in case or blanks only; they are never merged."""
-    names = {row.truth for row in reading.rows}
-    folded = Counter(name.lower().replace(" ", "") for name in names)
-    for fold, count in sorted(folded.items()):
-        if count > 1:
-            same = sorted(name for name in names if name.lower().replace(" ", "") == fold)
-            reading.findings.append(f"class names differ in case or blanks only: {same}")
+    links = [
+        printable((Path(current) / name).relative_to(root).as_posix())
+        for current, folders, _ in os.walk(base)
+        for name in folders
+        if (Path(current) / name).is_symlink()
+    ]
+    if links:
+        reading.findings.append(
+            f"links to folders are not followed: {', '.join(sorted(links)[:5])}"
+        )

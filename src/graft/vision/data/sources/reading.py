@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,14 +68,21 @@ class SourceReading:
 
 def base_of(root: Path, options: SourceOptions) -> Path:
     """Where the case's data lie below the raw folder. Raises `DataError` when it is not there."""
-    base = root / options.folder
-    if not base.is_dir() or not stays_inside(root, base):
+    return folder_below(root, options.folder, "ingestion.source.folder")
+
+
+def folder_below(root: Path, name: str, setting: str) -> Path:
+    """A folder below the root by its relative name, without detours in its path."""
+    plain = os.path.normpath(name or ".")
+    folder = root / plain
+    outside = Path(plain).is_absolute() or plain.startswith("..")
+    if outside or not folder.is_dir() or not stays_inside(root, folder):
         raise DataError(
-            f"no folder {options.folder!r} in {root}",
+            f"no folder {name!r} in {root}",
             found=sorted(path.name for path in root.iterdir() if path.is_dir())[:10],
-            mend="correct ingestion.source.folder",
+            mend=f"correct {setting}",
         )
-    return base
+    return folder
 
 
 def split_named(name: str) -> str:
@@ -83,9 +90,26 @@ def split_named(name: str) -> str:
     return _SPLIT_OF.get(name.strip().lower(), "")
 
 
-def classes_truth(classes: Sequence[str]) -> str:
-    """The truth text of an image with these classes."""
-    return json.dumps({"classes": list(classes)}, ensure_ascii=False)
+def classes_truth(classes: Iterable[str]) -> str:
+    """The truth text of an image with these classes, whose order says nothing."""
+    return json.dumps({"classes": sorted(set(classes))}, ensure_ascii=False)
+
+
+def check_groups(reading: SourceReading, options: SourceOptions) -> None:
+    """Say which images have no group; raise `DataError` where groups are declared and none is."""
+    declared = options.group_column or options.group_pattern
+    alone = [row.path for row in reading.rows if not row.group]
+    if declared is not None and len(alone) == len(reading.rows) > 0:
+        raise DataError(
+            f"no image has a group, though {declared!r} declares them",
+            found=", ".join(alone[:3]),
+            mend="correct ingestion.source.group_pattern or group_column, or set it to null",
+        )
+    if alone and len(alone) < len(reading.rows):
+        reading.findings.append(
+            f"{len(alone)} of {len(reading.rows)} images have no group and stand alone: "
+            + ", ".join(alone[:5])
+        )
 
 
 def group_of(path: str, pattern: re.Pattern[str] | None) -> str:

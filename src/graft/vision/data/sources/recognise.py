@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from PIL import Image
 
 from graft.vision.data.options import SourceOptions
+from graft.vision.data.sources.class_names import settle_class_names
+from graft.vision.data.sources.columns import choose_columns, usual_column
 from graft.vision.data.sources.folders import is_image, read_folders, walk_files
 from graft.vision.data.sources.foreign import refuse_foreign
 from graft.vision.data.sources.mask_pairs import is_mask_word
@@ -18,16 +21,12 @@ from graft.vision.data.sources.reading import (
     carries_dicom_mark,
     compile_group_pattern,
     group_of,
+    split_named,
 )
 from graft.vision.data.sources.recognise_boxes import holds_json_of_coco, is_part
 from graft.vision.data.sources.recognise_dense import find_dense, folders_below
-from graft.vision.data.sources.table import (
-    LABEL_NAMES,
-    TABLE_ENDINGS,
-    choose_columns,
-    load_table,
-    read_table,
-)
+from graft.vision.data.sources.table import read_table
+from graft.vision.data.sources.table_file import TABLE_ENDINGS, load_table
 from graft.vision.errors import DataError, GraftError
 
 TRACK = r"((?:[^/]+/)?[^/]+)/(\d+)_\d+\.\w+$"
@@ -123,6 +122,7 @@ def _are_structure(reading: SourceReading) -> bool:
 
 
 def _folders(root: Path, reading: SourceReading) -> Recognition:
+    settle_class_names(reading)
     paths = [row.path for row in reading.rows]
     counts = Counter(row.truth for row in reading.rows)
     splits = Counter(row.given_split or "no split" for row in reading.rows)
@@ -161,12 +161,16 @@ def _table(root: Path, path: Path) -> Recognition | None:
     if path.parent != root:
         options["folder"] = path.parent.relative_to(root).as_posix()
     flags = [n for n in table.columns if len(table) and set(table[n].str.strip()) <= {"0", "1"}]
-    if any(name.lower() in LABEL_NAMES for name in table.columns):
+    if usual_column(list(table.columns), "label"):
         flags = []
     if len(flags) >= 2:
         options |= {"label_columns": flags, "multi_label": True}
     chosen = choose_columns(table, SourceOptions.parse(options, "table"), path)
-    options |= {f"{role}_column": name for role, name in chosen.items() if name}
+    options |= {
+        f"{role}_column": name
+        for role, name in chosen.items()
+        if name and _tells(table, role, name)
+    }
     if flags and len(flags) >= 2:
         options.pop("label_column", None)
     elif chosen["label"] and table[chosen["label"]].str.contains(r"\|").any():
@@ -180,9 +184,17 @@ def _table(root: Path, path: Path) -> Recognition | None:
         f"table {path.name}: {len(table)} rows, columns {', '.join(table.columns[:12])}",
         f"{len(reading.rows)} rows with an image, {len(reading.quarantine)} without use",
     ]
-    doubts = [*_doubt_counts(counts), *_doubt_files(root, [row.path for row in reading.rows])]
+    settle_class_names(reading)
+    paths = [row.path for row in reading.rows]
+    doubts = [*reading.findings, *_doubt_counts(counts), *_doubt_files(root, paths)]
     doubts += [f"{r['row']} {r['file']}: {r['reason']}" for r in reading.quarantine[:5]]
     return Recognition("table", "classes", options, found, doubts)
+
+
+def _tells(table: pd.DataFrame, role: str, column: str) -> bool:
+    """A split column that names no split and a group column of blanks are not worth declaring."""
+    words = set(table[column].str.strip()) - {""}
+    return any(map(split_named, words)) if role == "split" else bool(words)
 
 
 def _best_images_folder(

@@ -14,7 +14,8 @@ from graft.vision.data.sources.folders import subfolders, walk_files
 from graft.vision.data.sources.instances import read_instances
 from graft.vision.data.sources.labelme import read_labelme
 from graft.vision.data.sources.reading import SourceReading, split_named
-from graft.vision.data.sources.table import find_tables, load_table
+from graft.vision.data.sources.table import find_tables
+from graft.vision.data.sources.table_file import load_table
 from graft.vision.data.sources.voc import read_voc
 from graft.vision.data.sources.yolo import find_sheet, read_yolo
 from graft.vision.errors import DataError, GraftError, UnusableImageError
@@ -171,7 +172,7 @@ def look_for_instances(root: Path, base: Path, truth: str = "boxes") -> Found | 
 
 def _boxes_csv(root: Path, base: Path) -> Found | None:
     tables = []
-    for path in find_tables(base, ()):
+    for path in find_tables(root, base, ()):
         try:
             choose_box_columns(load_table(path), SourceOptions(), path.name)
         except DataError:

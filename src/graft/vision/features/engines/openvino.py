@@ -1,10 +1,13 @@
 """OpenVINO on a CPU: the whole graph from uint8 views, normalisation and folded BatchNorm in it."""
 
+import copy
 import warnings
+from typing import Any, cast
 
 import numpy as np
 import torch
 
+from graft.vision.errors import OptionsError
 from graft.vision.model import GraftedModel
 from graft.vision.records import Array
 
@@ -20,6 +23,16 @@ class _FromViews(torch.nn.Module):
         return self.model.flat_features(views.permute(0, 3, 1, 2))
 
 
+def _at_size(model: GraftedModel, size_px: int) -> GraftedModel:
+    """Resample a position embedding once, by torch: OpenVINO would, and to other values."""
+    inner = cast(Any, model.backbone.model)
+    if not getattr(inner, "dynamic_img_size", False) or not hasattr(inner, "set_input_size"):
+        return model
+    model = copy.deepcopy(model)
+    cast(Any, model.backbone.model).set_input_size(size_px)
+    return model
+
+
 class OpenVinoEngine:
     """One request per core, each on a part of the batch: no core waits for another."""
 
@@ -30,11 +43,19 @@ class OpenVinoEngine:
         channels = model.backbone.contract.channels
         self._shape = (max(1, batch_size // 2), size_px, size_px, channels)
         example = torch.zeros(self._shape, dtype=torch.uint8)
-        with warnings.catch_warnings():
-            # OpenVINO reads models through torch.jit, which torch calls old.
-            warnings.simplefilter("ignore", FutureWarning)
-            warnings.simplefilter("ignore", DeprecationWarning)
-            graph = ov.convert_model(_FromViews(model.eval()), example_input=example)
+        whole = _FromViews(_at_size(model.eval(), size_px))
+        try:
+            with warnings.catch_warnings():
+                # OpenVINO reads models through torch.jit, which torch calls old.
+                warnings.simplefilter("ignore", FutureWarning)
+                warnings.simplefilter("ignore", DeprecationWarning)
+                graph = ov.convert_model(whole, example_input=example)
+        except Exception as error:  # what it cannot read, it refuses in many ways
+            raise OptionsError(
+                f"OpenVINO cannot read {model.backbone.contract.architecture}",
+                found=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:120]}",
+                mend="set feature_extraction.engine to 'torch'",
+            ) from error
         graph.reshape(list(self._shape))
         # fp32 is asked for: a lower default would make features differ by machine.
         settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}

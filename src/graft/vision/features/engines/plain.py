@@ -12,14 +12,18 @@ class TorchEngine:
 
     def __init__(self, model: GraftedModel, size_px: int, batch_size: int) -> None:
         self.name = f"torch {torch.__version__}"
-        self._device = "cpu"
+        self._device, self._batch_size = "cpu", batch_size
         self._model = model.eval().to(memory_format=torch.channels_last)
 
     def features(self, views: Array) -> Array:
         """(N, S, S, C) uint8 to (N, D) float32."""
+        # Batches of one size only: kernels chosen by size would give other last bits.
+        filled = np.zeros((max(len(views), self._batch_size), *views.shape[1:]), np.uint8)
+        filled[: len(views)] = views
         with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(views)).permute(0, 3, 1, 2)
-            return self._run(batch.to(self._device, non_blocking=True)).float().cpu().numpy()
+            batch = torch.from_numpy(filled).permute(0, 3, 1, 2)
+            found = self._run(batch.to(self._device, non_blocking=True)).float().cpu().numpy()
+        return found[: len(views)]
 
     def _run(self, batch: torch.Tensor) -> torch.Tensor:
         return self._model.flat_features(batch)

@@ -1,0 +1,101 @@
+"""What each preset does to an image, as transforms of albumentations."""
+
+from collections.abc import Callable
+from typing import Any
+
+import albumentations as A
+
+from graft.vision.augmentation.options import PolicyOptions
+from graft.vision.preprocessing import INTERPOLATIONS, Preprocessing
+
+
+def view_steps(view: Preprocessing) -> list[Any]:
+    """The deterministic view, as transforms: the very pixels of `preprocessing.view_of`."""
+    size = view.size_px
+    if view.fit == "squash":
+        return [A.Resize(size, size, **_scaling(view))]
+    if view.fit == "letterbox":
+        fill = [round(255 * value) for value in view.mean]
+        return [
+            A.LongestMaxSize(size, **_scaling(view)),
+            A.PadIfNeeded(size, size, fill=fill),
+        ]
+    return [
+        A.SmallestMaxSize(round(size / view.crop_share), **_scaling(view)),
+        A.CenterCrop(size, size),
+    ]
+
+
+def _scaling(view: Preprocessing) -> dict[str, Any]:
+    """Area averaging is for shrinking only: of a small image it would make blocks."""
+    return {
+        "interpolation": INTERPOLATIONS[view.interpolation],
+        "area_for_downscale": "image" if view.antialias else None,
+    }
+
+
+def _light(view: Preprocessing, spread: float) -> list[Any]:
+    """Brightness, contrast and, where there is colour, saturation and a little hue."""
+    if view.channels != 3:
+        return []
+    factors = (1 - spread, 1 + spread)
+    return [A.ColorJitter(factors, factors, factors, (-spread / 15, spread / 15), p=0.8)]
+
+
+def _natural(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    s, size = options.strength, view.size_px
+    least = max(0.08, 1 - 0.6 * s)
+    return [
+        A.RandomResizedCrop((size, size), scale=(least, 1.0), ratio=(0.8, 1.25), **_scaling(view)),
+        A.HorizontalFlip(p=0.5),
+        *_light(view, 0.15 * s),
+    ]
+
+
+def _traffic_sign(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    # A mirrored sign is another sign, and a large crop cuts off what tells two apart.
+    s = options.strength
+    return [
+        *view_steps(view),
+        A.Affine(
+            rotate=(-12 * s, 12 * s),
+            scale=(1 - 0.15 * s, 1 + 0.15 * s),
+            translate_percent=(-0.08 * s, 0.08 * s),
+            shear=(-6 * s, 6 * s),
+            border_mode=1,
+            p=1.0,
+        ),
+        # Light by factors, never by sums: a sum would drown a dark sign in black.
+        *_light(view, 0.4 * s),
+        A.RandomGamma((round(100 / (1 + s)), round(100 * (1 + s))), p=0.5),
+        A.GaussianBlur(blur_limit=(3, 5), p=0.15),
+    ]
+
+
+def _radiology(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    # A mirrored chest has its heart on the wrong side; colour means nothing in a radiograph.
+    s = options.strength
+    return [
+        *view_steps(view),
+        A.Affine(
+            rotate=(-8 * s, 8 * s),
+            scale=(1 - 0.1 * s, 1 + 0.1 * s),
+            translate_percent=(-0.05 * s, 0.05 * s),
+            border_mode=0,
+            p=1.0,
+        ),
+        A.RandomBrightnessContrast((-0.15 * s, 0.15 * s), (-0.15 * s, 0.15 * s), p=0.7),
+        A.RandomGamma((round(100 - 20 * s), round(100 + 20 * s)), p=0.5),
+    ]
+
+
+def _none(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    return view_steps(view)
+
+
+PRESETS: dict[str, Callable[[PolicyOptions, Preprocessing], list[Any]]] = {
+    "natural": _natural,
+    "traffic_sign": _traffic_sign,
+    "radiology": _radiology,
+    "none": _none,
+}

@@ -1,0 +1,26 @@
+"""Notebooks run from top to bottom, and are kept without their outputs."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook__is_kept_without_outputs(path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+def test_notebook__from_folder_to_probe_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    path = ROOT / "notebooks/01_from_folder_to_probe.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    folder = str(path.parent)
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": folder}}).execute()
