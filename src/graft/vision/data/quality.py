@@ -1,5 +1,6 @@
 """What is known of the data's quality, as one record for people and programs."""
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -27,7 +28,9 @@ def quality_report(
         "images": len(manifest),
         "data_sha256": data_digest(manifest),
         "quarantined": len(quarantine),
-        "quarantine_reasons": _counts(reason.split(" (")[0] for reason in quarantine["reason"]),
+        "quarantine_reasons": _counts(
+            re.split(r"; | \(", reason)[0] for reason in quarantine["reason"]
+        ),
         "splits": {name: int((split_manifest["split"] == name).sum()) for name in SPLITS},
         "classes": _classes(split_manifest),
         "groups": int(manifest["group"][manifest["group"] != ""].nunique()),
