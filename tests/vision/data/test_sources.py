@@ -13,6 +13,7 @@ from PIL import Image
 
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources import SourceReading, read_source
+from graft.vision.data.sources.torchvision import export_torchvision
 from graft.vision.errors import DataError, OptionsError
 
 TABLE = {"layout": "table"}
@@ -528,3 +529,51 @@ def test_table__returns_any_label_that_was_written(tmp_path_factory, names, deli
 def test_source__without_an_export_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"CIFAR10 has not been exported.*torchvision CIFAR10"):
         read(tmp_path, layout="torchvision", dataset="CIFAR10")
+
+
+class BySplit:
+    """As most sets of torchvision are opened."""
+
+    classes = ("ant/fire", "bee")
+
+    def __init__(self, root: Path, split: str, download: bool) -> None:
+        if split == "test":
+            raise ValueError("Unknown value 'test' for argument split")
+
+    def __getitem__(self, number: int) -> tuple[Image.Image, int]:
+        if number > 3:
+            raise IndexError
+        return Image.new("L", (4, 4), number), number % 2
+
+
+class ByFlag(BySplit):
+    """As MNIST and CIFAR are opened."""
+
+    def __init__(self, root: Path, train: bool, download: bool) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("kind", "given"), [(BySplit, "train val"), (ByFlag, "train test")])
+def test_export__writes_class_folders_of_the_splits_there_are(
+    tmp_path, monkeypatch, kind, given
+) -> None:
+    from torchvision import datasets
+
+    monkeypatch.setattr(datasets, "CIFAR10", kind)
+    assert export_torchvision("CIFAR10", tmp_path, download=False) == 8
+    reading = read(tmp_path, layout="torchvision", dataset="CIFAR10")
+    assert {row.given_split for row in reading.rows} == set(given.split())
+    assert set(labels(reading).values()) == {"ant_fire", "bee"}
+
+
+def test_export__refuses_unknown_sets_and_those_without_one_class_per_image(
+    tmp_path, monkeypatch
+) -> None:
+    from torchvision import datasets
+
+    monkeypatch.setattr(datasets, "CIFAR10", ByFlag)
+    monkeypatch.setattr(ByFlag, "__getitem__", lambda *_: (Image.new("L", (4, 4)), {"boxes": []}))
+    with pytest.raises(DataError, match="CIFAR10 has no one class per image; found: dict"):
+        export_torchvision("CIFAR10", tmp_path, download=False)
+    with pytest.raises(DataError, match=r"no set 'CIFAR1O' \(did you mean 'CIFAR10'"):
+        export_torchvision("CIFAR1O", tmp_path, download=False)

@@ -1,6 +1,7 @@
 """What is known of the data's quality, as one record for people and programs."""
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -29,7 +30,9 @@ def quality_report(
         "data_sha256": data_digest(manifest),
         "quarantined": len(quarantine),
         "quarantined_of_used_images": int(quarantine["file"].isin(manifest["id"]).sum()),
-        "quarantine_reasons": _counts(reason.split(" (")[0] for reason in quarantine["reason"]),
+        "quarantine_reasons": _counts(
+            re.split(r"; | \(", reason)[0] for reason in quarantine["reason"]
+        ),
         "splits": {name: int((split_manifest["split"] == name).sum()) for name in SPLITS},
         "classes": _classes(split_manifest),
         "boxes": _boxes(split_manifest),

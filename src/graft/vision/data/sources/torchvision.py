@@ -34,32 +34,46 @@ def export_torchvision(name: str, folder: Path, *, download: bool = True) -> int
     if name not in known:
         raise DataError(f"torchvision has no set {name!r}{nearest(name, known)}", allowed=known)
     count = 0
-    for split in ("train", "test"):
+    for split in ("train", "val", "test"):
         data = _open(getattr(datasets, name), folder / ".download", split, download)
         names = [str(n).replace("/", "_") for n in getattr(data, "classes", [])]
-        for number, (image, label) in enumerate(data):
+        for number, (image, label) in enumerate(data or ()):
+            if not isinstance(label, int):
+                raise DataError(f"{name} has no one class per image", found=type(label).__name__)
             class_name = names[label] if label < len(names) else str(label)
             path = folder / split / class_name / f"{number:06d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             image.save(path)
             count += 1
+    if not count:
+        raise DataError(f"{name} has none of the splits train, val and test")
     (folder / _DONE).touch()
     return count
 
 
 def _open(kind: Any, folder: Path, split: str, download: bool) -> Any:
-    """Sets name their split in two ways: ``split="train"`` or ``train=True``."""
+    """Sets name their split in two ways: ``split="train"`` or ``train=True``. None without it."""
     try:
-        try:
-            return kind(folder, split=split, download=download)
-        except TypeError:
-            return kind(folder, train=split == "train", download=download)
+        return kind(folder, split=split, download=download)
+    except TypeError:
+        if split == "val":
+            return None
+    except ValueError:  # a split that this set does not have
+        return None
     except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"{kind.__name__} could not be had",
-            found=str(error)[:200],
-            mend="run on a machine with a network, or copy its files there",
-        ) from error
+        raise _not_had(kind, error) from error
+    try:
+        return kind(folder, train=split == "train", download=download)
+    except (OSError, RuntimeError, TypeError) as error:
+        raise _not_had(kind, error) from error
+
+
+def _not_had(kind: Any, error: Exception) -> DataError:
+    return DataError(
+        f"{kind.__name__} could not be had",
+        found=str(error)[:200],
+        mend="run on a machine with a network, or copy its files there",
+    )
 
 
 if __name__ == "__main__":
