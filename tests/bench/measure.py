@@ -104,7 +104,9 @@ def learn(folder: Path, ground: Ground, pixels: PixelStore) -> None:
     measure(
         "fit the probe (5 folds, 9 strengths)",
         train,
-        lambda: train_probe(ground, table, folder / "features", ProbingOptions()),
+        lambda: train_probe(
+            ground, table, folder / "features", folder / "checkpoints", ProbingOptions()
+        ),
     )
     for strategy in ("norm_and_bias", "full"):
         options = FineTuningOptions(strategy=strategy, epochs=1)  # type: ignore[arg-type]

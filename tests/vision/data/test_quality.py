@@ -37,9 +37,9 @@ def ingest(root: Path, work: Path, options: IngestionOptions) -> tuple[dict, Tab
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
-    """30 ants, 20 bees and one wasp; one image twice in two classes, two files broken."""
+    """30 ants, 20 bees and two wasps; one image twice in two classes, two files broken."""
     root = tmp_path / "raw"
-    for name, count in (("ant", 30), ("bee", 20), ("wasp", 1)):
+    for name, count in (("ant", 30), ("bee", 20), ("wasp", 2)):
         (root / name).mkdir(parents=True)
         for n in range(count):
             draw = np.random.default_rng([n, count])
@@ -55,18 +55,18 @@ def raw(tmp_path: Path) -> Path:
 
 def test_quality_report__counts_images_by_class_and_split(raw: Path, tmp_path: Path) -> None:
     report, (manifest, _, _, splitting) = ingest(raw, tmp_path, IngestionOptions())
-    assert report["images"] == 52 == len(manifest) == sum(report["splits"].values())
+    assert report["images"] == 53 == len(manifest) == sum(report["splits"].values())
     assert report["data_sha256"] == data_digest(manifest)
     totals = {name: sum(counts.values()) for name, counts in report["classes"].items()}
-    assert totals == {"ant": 30, "bee": 21, "wasp": 1}
+    assert totals == {"ant": 30, "bee": 21, "wasp": 2}
     rows = splitting.split_manifest
     for name, counts in report["classes"].items():
         of_class = rows[rows["truth"] == json.dumps({"classes": [name]})]
         assert counts == {
             split: int((of_class["split"] == split).sum()) for split in ("train", "val", "test")
         }
-    assert report["classes"]["wasp"] == {"train": 1, "val": 0, "test": 0}
-    assert any("one image only of wasp" in finding for finding in report["findings"])
+    assert report["classes"]["wasp"] == {"train": 1, "val": 0, "test": 1}
+    assert any("val has no image of 1 classes: wasp" in finding for finding in report["findings"])
 
 
 def test_quality_report__names_what_was_refused_and_why(raw: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_quality_report__gives_sizes_channels_and_groups(raw: Path, tmp_path: Pa
         "median": float(np.median(manifest["height"])),
         "greatest": 69,
     }
-    assert report["channels"] == {"3": 49, "1": 3}
+    assert report["channels"] == {"3": 50, "1": 3}
     assert report["groups"] == manifest["group"].nunique() == 16
     assert "0" in report["groups_with_several_classes"]
     assert "14" not in report["groups_with_several_classes"]
@@ -162,7 +162,7 @@ def test_quality__stops_a_run_whose_quarantine_is_too_large(raw: Path, tmp_path:
     with pytest.raises(DataError) as stop:
         ingest(raw, tmp_path, IngestionOptions())
     words = str(stop.value)
-    assert "8 of 60 images" in words and "share of 0.1" in words
+    assert "8 of 61 images" in words and "share of 0.1" in words
     assert "broken" in words and "next: mend or remove those files" in words
     report, _ = ingest(raw, tmp_path, IngestionOptions(quarantine_share_max=0.2))
     assert report["quarantined"] == 8

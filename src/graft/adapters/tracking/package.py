@@ -17,6 +17,7 @@ REQUIREMENTS = (
     "pandas",
     "pillow",
     "pydantic",
+    "pydicom",
     "safetensors",
     "timm",
     "torch",

@@ -43,7 +43,7 @@ def compose_policy(options: PolicyOptions, view: Preprocessing, task: Task) -> d
         "albumentations": written,
     }
     record = dict(json.loads(json.dumps(record)))  # as it will be read: lists, no tuples
-    _check_replay(compose, build_policy(record, task), view)
+    _check_replay(compose, build_policy(record, task), view, task)
     return record
 
 
@@ -87,16 +87,16 @@ def _check_steps(steps: list[dict[str, Any]]) -> None:
             raise ValueError(f"{name} has no argument {unknown[0]!r}{near}")
 
 
-def _check_replay(compose: A.Compose, restored: A.Compose, view: Preprocessing) -> None:
+def _check_replay(compose: A.Compose, restored: A.Compose, view: Preprocessing, task: Task) -> None:
     """Some arguments are written down in a form that is read as another."""
     shape = (view.size_px, view.size_px * 3 // 2, view.channels)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     for seed in range(4):
-        drawn = []
+        drawn: list[Any] = []
         for each in (compose, restored):
             each.set_random_seed(seed)
-            drawn.append(each(image=pixels)["image"])
-        if not np.array_equal(*drawn):
+            drawn.append(task.transform(each, pixels, {})[0])
+        if not np.array_equal(drawn[0], drawn[1]):
             raise OptionsError(
                 "augmentation.transforms: the policy's record does not replay it",
                 found=", ".join(type(step).__name__ for step in compose.transforms),

@@ -29,10 +29,12 @@ def train_fine_tuned(
     Returns the model with its card, and the history by epoch.
     """
     model = ground.new_model()
+    before = 0.0
     if options.strategy in HEAD_FROM_PROBE:
+        before = probe.card.minutes
         model.head.load_state_dict(probe.module.head.state_dict())
     trained = run_training("fine_tuned", ground, model, checkpoint_folder, options)
-    return _finish("fine_tuned", ground, model, trained, options)
+    return _finish("fine_tuned", ground, model, trained, options, before)
 
 
 def train_scratch(
@@ -95,7 +97,12 @@ def watch_overfitting(history: pd.DataFrame) -> list[str]:
 
 
 def _finish(
-    name: str, ground: Ground, model: GraftedModel, trained: Trained, options: FineTuningOptions
+    name: str,
+    ground: Ground,
+    model: GraftedModel,
+    trained: Trained,
+    options: FineTuningOptions,
+    before: float = 0.0,
 ) -> tuple[TrainedModel, pd.DataFrame]:
     facts: dict[str, Any] = {
         "epochs_planned": options.epochs,
@@ -106,7 +113,7 @@ def _finish(
         "options": options.model_dump(mode="json"),
         "policy_sha256": digest_of(ground.policy),
     }
-    minutes = trained.seconds / 60
+    minutes = before + trained.seconds / 60  # with the probe that it starts from
     return ground.finish(name, model, options.strategy, minutes, facts), trained.history
 
 

@@ -274,7 +274,12 @@ def _check_classes(rows: pd.DataFrame) -> list[str]:
         )
     single = [name for name in everywhere if sum(c[name] for c in counts.values()) == 1]
     if single:
-        findings.append(f"one image only of {_some(single)}: it trains and nothing can judge it")
+        raise DataError(
+            f"there is one image only of {_some(single)}",
+            found="nothing that could judge what was learned of it",
+            allowed="two images or more of each class, which may stand apart",
+            mend="add images of it, or take its image out",
+        )
     return findings
 
 

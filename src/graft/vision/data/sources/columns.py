@@ -10,7 +10,7 @@ from graft.vision.errors import DataError, nearest
 
 USUAL = {
     "path": "path file filename filepath image imagepath imagefile imagename img id",
-    "label": "label labels class classes classname category target truth diagnosis tags",
+    "label": "label labels labelname class classes classname category target truth diagnosis tags",
     "split": "split set subset fold partition",
     "group": "group groupid patient patientid subject subjectid track trackid drive driveid caseid "
     "video videoid",
