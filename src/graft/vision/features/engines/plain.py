@@ -1,5 +1,7 @@
 """Engines of torch itself: plain, compiled, and on CUDA."""
 
+import copy
+
 import numpy as np
 import torch
 
@@ -13,7 +15,8 @@ class TorchEngine:
     def __init__(self, model: GraftedModel, size_px: int, batch_size: int) -> None:
         self.name = f"torch {torch.__version__}"
         self._device, self._batch_size = "cpu", batch_size
-        self._model = model.eval().to(memory_format=torch.channels_last)
+        # A copy: another layout gives other last bits to whoever else uses the model.
+        self._model = copy.deepcopy(model.eval()).to(memory_format=torch.channels_last)
 
     def features(self, views: Array) -> Array:
         """(N, S, S, C) uint8 to (N, D) float32."""
