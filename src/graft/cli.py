@@ -68,8 +68,16 @@ def _stop(number: int, frame: object) -> None:
 
 
 def run_at_root(**options: Any) -> Any:
-    """Run from the project's root, from which conf names its folders, wherever the user stands."""
-    os.chdir(click.get_current_context().obj.project_path)
+    """Run from the project's root, from which conf names its folders, wherever the user stands.
+
+    Without ``--namespaces`` the tasks run that the case has.
+    """
+    from graft.adapters.tasks_of_case import tasks_of_case
+
+    project = click.get_current_context().obj.project_path
+    os.chdir(project)
+    if not options["namespaces"]:
+        options["namespaces"] = tasks_of_case(project, options["env"])
     return kedro_run.callback(**options) if kedro_run.callback else None
 
 

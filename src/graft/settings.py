@@ -2,13 +2,14 @@
 
 from graft.adapters.console import ConsoleHook
 from graft.adapters.parameters import ParametersHook
+from graft.adapters.tasks_of_case import DEFAULT_CASE
 from graft.adapters.tracking.hook import TrackingHook
 
 HOOKS = (ParametersHook(), ConsoleHook(), TrackingHook())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
-    "default_run_env": "street_scenes",
+    "default_run_env": DEFAULT_CASE,
     "config_patterns": {"mlflow": ["mlflow*", "**/mlflow*"]},
     # An overlay names only what differs; without this it would replace whole blocks.
     "merge_strategy": {"parameters": "soft"},

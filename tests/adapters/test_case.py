@@ -39,7 +39,9 @@ def project(tmp_path: Path) -> Path:
     """A project that DVC knows, and Git does not."""
     project = tmp_path / "project"
     (project / "conf").mkdir(parents=True)
-    (project / "conf/cases.yml").write_text("# listed\ncases:\n  - street_scenes\n")
+    (project / "conf/cases.yml").write_text(
+        "# listed\ncases:\n  a-detection: {case: a, task: detection}\n"
+    )
     subprocess.run([*DVC, "init", "--no-scm", "--quiet"], cwd=project, check=True)
     return project
 
@@ -73,7 +75,10 @@ def test_case__is_under_dvc_without_a_second_copy_and_without_touching_the_sourc
     data_version.cache_clear()
     assert data_version(project, Path("data/01_raw/birds"))["dvc.md5"].endswith(".dir")
     assert yaml.safe_load((project / "conf/cases.yml").read_text()) == {
-        "cases": ["street_scenes", "birds"]
+        "cases": {
+            "a-detection": {"case": "a", "task": "detection"},
+            "birds-classification": {"case": "birds", "task": "classification"},
+        }
     }
 
 

@@ -23,19 +23,23 @@ from graft.adapters.tracking.imports import SOURCE, modules_behind
 from graft.adapters.tracking.package import ENTRANCE, served_code
 from graft.vision.tasks import TASKS
 
-CASE, TASK = "street_scenes", "classification"
+CASE = "street_scenes"
 NO_PIPELINES = {"render_sample", "settings"}
-SETTINGS = f"data/02_intermediate/{CASE}/settings.json"
 STORES = FolderDataset
 CARRIERS = {"ArtifactDataset": "artifact.py", "TrainedModelDataset": "trained_model.py"}
 """The code that gives a dataset its form on disk."""
 
 
 @cache
-def stages() -> dict[str, dict[str, Any]]:
+def stages(task: str) -> dict[str, dict[str, Any]]:
+    """The stages of one task of the case, as DVC would write them out."""
     text = (ROOT / "dvc.yaml").read_text()
-    text = text.replace("${item.case}", CASE).replace("${task}", TASK)
-    return dict(yaml.safe_load(text)["stages"])
+    text = text.replace("${item.case}", CASE).replace("${item.task}", task)
+    return {name: stage.get("do", stage) for name, stage in yaml.safe_load(text)["stages"].items()}
+
+
+def settings_of(task: str) -> str:
+    return f"data/02_intermediate/{CASE}/{task}/settings.json"
 
 
 @cache
@@ -75,74 +79,98 @@ def code_deps(stage: dict[str, Any]) -> set[str]:
     return {path for path in listed(stage, "deps") if path.startswith("src/")}
 
 
-def pipeline_of(name: str) -> Pipeline:
+def pipeline_of(name: str, task: str) -> Pipeline:
     bootstrap_project(ROOT)
-    return pipelines[name]
+    return pipelines[name].filter(node_namespaces=[task])
 
 
-def test_stages__are_the_pipelines_of_the_registry() -> None:
-    assert set(stages()) == {*pipeline_names(), *NO_PIPELINES}
+every_pipeline = pytest.mark.parametrize("name", pipeline_names())
+every_task = pytest.mark.parametrize("task", TASKS)
+
+
+@every_task
+def test_stages__are_the_pipelines_of_the_registry(task: str) -> None:
+    assert set(stages(task)) == {*pipeline_names(), *NO_PIPELINES}
     for name in pipeline_names():
-        assert stages()[name]["cmd"] == f"kedro run --env {CASE} --pipelines {name}"
+        command = f"kedro run --env {CASE} --namespaces {task} --pipelines {name}"
+        assert stages(task)[name]["cmd"] == command
 
 
-@pytest.mark.parametrize("name", pipeline_names())
-def test_stage__has_what_its_pipeline_writes_as_outs(name: str) -> None:
-    written = paths_of(pipeline_of(name).all_outputs())
-    assert set(listed(stages()[name], "outs", "metrics", "plots")) == set(written.values())
+@every_task
+@every_pipeline
+def test_stage__has_what_its_pipeline_writes_as_outs(name: str, task: str) -> None:
+    written = paths_of(pipeline_of(name, task).all_outputs())
+    assert set(listed(stages(task)[name], "outs", "metrics", "plots")) == set(written.values())
 
 
-def test_outs__belong_to_one_stage_each_and_are_all_that_the_catalog_keeps() -> None:
-    outs = [path for stage in stages().values() for path in listed(stage, "outs")]
-    outs += [path for stage in stages().values() for path in listed(stage, "metrics", "plots")]
+@every_task
+def test_outs__belong_to_one_stage_each_and_are_all_that_the_catalog_keeps(task: str) -> None:
+    outs = [path for stage in stages(task).values() for path in listed(stage, "outs")]
+    outs += [path for stage in stages(task).values() for path in listed(stage, "metrics", "plots")]
     assert len(outs) == len(set(outs))
     assert not [path for path in outs for other in outs if path.startswith(f"{other}/")]
-    whole = pipeline_of("__default__")
+    whole = pipeline_of("__default__", task)
     assert set(paths_of(whole.all_outputs()).values()) <= set(outs)
 
 
-@pytest.mark.parametrize("name", pipeline_names())
-def test_stage__depends_on_the_data_that_its_pipeline_reads(name: str) -> None:
-    assert data_deps(stages()[name]) == set(paths_of(pipeline_of(name).inputs()).values())
+@every_task
+@every_pipeline
+def test_stage__depends_on_the_data_that_its_pipeline_reads(name: str, task: str) -> None:
+    assert data_deps(stages(task)[name]) == set(paths_of(pipeline_of(name, task).inputs()).values())
 
 
-@pytest.mark.parametrize("name", pipeline_names())
-def test_stage__depends_on_the_settings_that_its_pipeline_reads(name: str) -> None:
-    read = {key.removeprefix("params:") for key in pipeline_of(name).inputs() if ":" in key}
-    blocks = [block for block in stages()[name].get("params", []) for block in block[SETTINGS]]
+@every_task
+@every_pipeline
+def test_stage__depends_on_the_settings_that_its_pipeline_reads(name: str, task: str) -> None:
+    read = {key.removeprefix("params:") for key in pipeline_of(name, task).inputs() if ":" in key}
+    blocks = [
+        block
+        for block in stages(task)[name].get("params", [])
+        for block in block[settings_of(task)]
+    ]
     # A finer setting may stand for its block where nothing else of the block is used.
     assert {".".join(key.split(".")[:2]) for key in blocks} - {"raw"} == read
-    known = json.loads(json.dumps(case_settings(ROOT, CASE), default=lambda o: o.model_dump()))
+    known = json.loads(
+        json.dumps(case_settings(ROOT, CASE, task), default=lambda o: o.model_dump())
+    )
     for key in blocks:
         value = known
         for part in key.split("."):
             value = value[part]
 
 
-@pytest.mark.parametrize("name", pipeline_names())
-def test_stage__depends_on_all_code_that_its_pipeline_runs_and_no_other(name: str) -> None:
+@every_task
+@every_pipeline
+def test_stage__depends_on_the_code_that_its_pipeline_runs_alone(name: str, task: str) -> None:
     behind = modules_behind(f"graft.pipelines.{name}.nodes", f"graft.pipelines.{name}.pipeline")
-    files = set(behind.values()) | set(carriers(name))
+    files = set(behind.values()) | set(carriers(name, task))
     if "graft.vision.tasks" in behind or name == "registration":
+        others = [module for other, module in TASKS.items() if other != task]
         files |= set(modules_behind(*TASKS.values()).values())
+        files -= {file for file in files if is_of(file, others)}
     if name == "registration":
-        files |= {ENTRANCE, ENTRANCE.with_name("package.py"), *served_code(TASK).values()}
+        files |= {ENTRANCE, ENTRANCE.with_name("package.py"), *served_code(task).values()}
     ran = {file.relative_to(ROOT).as_posix() for file in files if not is_marker(file)}
-    deps = code_deps(stages()[name])
+    deps = code_deps(stages(task)[name])
     assert not {file for file in ran if not is_below(file, deps)}, "not depended on"
     assert not {dep for dep in deps if not any(is_below(file, {dep}) for file in ran)}, "not run"
     assert "src/graft" not in deps and "src/graft/vision" not in deps
-    assert "requirements.lock" in listed(stages()[name], "deps")
+    assert "requirements.lock" in listed(stages(task)[name], "deps")
 
 
-def carriers(name: str) -> Iterator[Path]:
+def carriers(name: str, task: str) -> Iterator[Path]:
     folder = SOURCE / "graft/adapters/datasets"
-    for dataset in paths_of(pipeline_of(name).datasets()):
+    for dataset in paths_of(pipeline_of(name, task).datasets()):
         kind = type(catalog().get(dataset)).__name__
         if kind in CARRIERS:
             yield folder / CARRIERS[kind]
         elif kind == "RegisteredModelDataset":
             yield folder / "registered_model.py"
+
+
+def is_of(file: Path, modules: list[str]) -> bool:
+    folders = [SOURCE / module.replace(".", "/") for module in modules]
+    return any(file.is_relative_to(folder) for folder in folders)
 
 
 def is_marker(file: Path) -> bool:
@@ -156,7 +184,9 @@ def is_below(file: str, paths: set[str]) -> bool:
 
 def test_every_listed_case__has_an_overlay() -> None:
     cases = yaml.safe_load((ROOT / "conf/cases.yml").read_text())["cases"]
-    assert cases and all((ROOT / "conf" / case / "globals.yml").is_file() for case in cases)
+    for key, entry in cases.items():
+        assert key == f"{entry['case']}-{entry['task']}"
+        assert (ROOT / "conf" / entry["case"] / "parameters" / f"{entry['task']}.yml").is_file()
 
 
 # What follows runs DVC for real.
@@ -172,7 +202,7 @@ def dvc(project: Path, *arguments: str) -> str:
 
 def repro(project: Path, stage: str) -> list[str]:
     """The stages that ran."""
-    said = dvc(project, "repro", f"{stage}@tiny")
+    said = dvc(project, "repro", f"{stage}@tiny-classification")
     return [line.split("'")[1].split("@")[0] for line in said.splitlines() if "Running" in line]
 
 
@@ -199,7 +229,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in COPIED:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text((ROOT / name).read_text())
-    (project / "conf/cases.yml").write_text("cases:\n  - tiny\n")
+    (project / "conf/cases.yml").write_text(
+        "cases:\n  tiny-classification: {case: tiny, task: classification}\n"
+    )
     draw_images(project / "data/01_raw/tiny")
     git(project, "init", "-q")
     git(project, "add", ".")
@@ -249,7 +281,9 @@ def test_repro__gives_the_results_of_kedro_run(project: Path, tmp_path: Path) ->
         if chosen[0] != chosen[1] and depends_on_choice(file):
             continue  # between equals the faster is chosen, and these were timed apart
         assert (project / file).read_bytes() == (other / file).read_bytes(), file
-    assert files_of(project) - files_of(other) == {"data/02_intermediate/tiny/settings.json"}
+    assert files_of(project) - files_of(other) == {
+        "data/02_intermediate/tiny/classification/settings.json"
+    }
     for file in (file for file in files_of(other) if is_timed(file)):
         if chosen[0] == chosen[1] or not depends_on_choice(file):
             assert untimed(project / file) == untimed(other / file), file

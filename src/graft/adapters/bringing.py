@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -49,8 +49,10 @@ def bring(data: Path, raw: Path, say: Say) -> bool:
     return ways["linked"] > 0
 
 
-def put_under_dvc(project: Path, name: str, raw: Path, *, shared: bool, say: Say) -> None:
-    """State the data's version in a ``.dvc`` file, and list the case for `dvc repro`.
+def put_under_dvc(
+    project: Path, name: str, tasks: Sequence[str], raw: Path, *, shared: bool, say: Say
+) -> None:
+    """State the data's version in a ``.dvc`` file, and list the case's tasks for `dvc repro`.
 
     DVC makes what it stores read-only. Where ``raw`` holds the person's own files, which have one
     mode wherever they are linked from, their bytes are therefore digested and not stored yet.
@@ -68,7 +70,8 @@ def put_under_dvc(project: Path, name: str, raw: Path, *, shared: bool, say: Say
     if shared:
         say("     your files are linked and stay as they are; DVC stores a copy of its own with")
         say(f"     `dvc commit {target}.dvc` (before `dvc push`), or when `dvc repro` needs it")
-    _list(project / "conf" / "cases.yml", name)
+    for task in tasks:
+        _list(project / "conf" / "cases.yml", name, task)
 
 
 def _walk(data: Path) -> Iterator[Path]:
@@ -105,10 +108,10 @@ def _place(source: Path, target: Path) -> str:
     return "copied"
 
 
-def _list(file: Path, name: str) -> None:
+def _list(file: Path, name: str, task: str) -> None:
     """Add a line to the cases that `dvc repro` runs."""
     if not file.is_file():
         return
-    text = file.read_text()
-    if name not in (yaml.safe_load(text)["cases"] or []):
-        file.write_text(f"{text.rstrip()}\n  - {name}\n")
+    text, key = file.read_text(), f"{name}-{task}"
+    if key not in (yaml.safe_load(text)["cases"] or {}):
+        file.write_text(f"{text.rstrip()}\n  {key}: {{case: {name}, task: {task}}}\n")

@@ -8,6 +8,7 @@ import yaml
 
 from graft.adapters.atomic import atomic_folder
 from graft.adapters.bringing import Say, bring, put_under_dvc
+from graft.adapters.tasks_of_case import tasks_of_case
 from graft.vision.data.sources.recognise import Recognition, recognise
 from graft.vision.errors import DataError, OptionsError
 from graft.vision.tasks import TASK_BY_TRUTH, TASKS
@@ -44,7 +45,8 @@ def create_case(
     shared = bring(data, raw, say)
     _write_overlay(project / "conf" / name, name, data, chosen, found, say)
     if track:
-        put_under_dvc(project, name, raw, shared=shared, say=say)
+        tasks = tasks_of_case(project, name)
+        put_under_dvc(project, name, tasks, raw, shared=shared, say=say)
     say(f"\nnext: kedro run --env {name}")
 
 

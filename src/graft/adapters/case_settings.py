@@ -1,4 +1,4 @@
-"""``python -m graft.adapters.case_settings CASE FILE``: all that conf decides for a case, as JSON.
+"""``python -m graft.adapters.case_settings CASE TASK FILE``: what conf decides for it, as JSON.
 
 It is what `dvc repro` compares: DVC cannot lay an overlay on base as Kedro does, and so could not
 tell which settings of a case have changed.
@@ -13,8 +13,9 @@ from typing import Any
 from graft.adapters.atomic import atomic_file
 
 
-def case_settings(project: Path, case: str) -> dict[str, Any]:
-    """The parameters of a case with every default filled in, and ``raw``, where its data lies.
+def case_settings(project: Path, case: str, task: str) -> dict[str, Any]:
+    """The parameters of a task with every default filled in, what the case is called (``case``),
+    and where its data lies (``raw``).
 
     Raises `OptionsError` for what conf does not know.
     """
@@ -24,17 +25,18 @@ def case_settings(project: Path, case: str) -> dict[str, Any]:
     bootstrap_project(project)
     with KedroSession.create(project, env=case) as session:
         context = session.load_context()
-        return {**context.params, "raw": context.config_loader["globals"]["raw"]}
+        said = {name: context.params[name] for name in ("case", task)}
+        return {**said, "raw": context.config_loader["globals"]["raw"]}
 
 
-def main(case: str, file: str) -> int:
+def main(case: str, task: str, file: str) -> int:
     """Write the file; returns the exit status."""
     from graft.adapters.faults import readable
 
     # It tells an error that is raised as well.
     logging.getLogger("kedro.validation.parameter_validator").setLevel(logging.CRITICAL)
     try:
-        settings = case_settings(Path.cwd(), case)
+        settings = case_settings(Path.cwd(), case, task)
         text = json.dumps(settings, indent=2, sort_keys=True, default=_plain)
         with atomic_file(Path(file)) as part:
             part.write_text(text + "\n")

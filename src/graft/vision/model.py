@@ -18,7 +18,7 @@ from graft.vision.backbones.backbone import Backbone
 from graft.vision.backbones.contract import WeightsContract
 from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.errors import WeightsError
-from graft.vision.options import Options
+from graft.vision.options import Options, TaskOptions
 from graft.vision.preprocessing import Preprocessing, frame_of, view_of
 from graft.vision.records import Array, digest_of
 from graft.vision.task import ClassTable, Task
@@ -181,7 +181,7 @@ class TrainedModel:
         (folder / "card.json").write_text(text)
 
 
-def load_model(folder: Path, task: Task, task_options: Options) -> TrainedModel:
+def load_model(folder: Path, task: Task, task_options: TaskOptions) -> TrainedModel:
     """Rebuild a trained model from its folder; no file in it can run code."""
     card = read_card(folder)
     backbone = Backbone.empty(card.backbone)

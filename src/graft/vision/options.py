@@ -1,10 +1,14 @@
 """Strict, typed options: frozen, and unknown keys are refused with the nearest known one."""
 
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from graft.vision.errors import OptionsError, nearest
+
+if TYPE_CHECKING:
+    from graft.vision.preprocessing import Preprocessing
 
 
 class Options(BaseModel):
@@ -43,6 +47,19 @@ class Options(BaseModel):
     def from_record(cls, record: object) -> Self:
         """Read what ``model_dump(mode="json")`` wrote; in JSON a tuple is a list."""
         return cls.model_validate(record, strict=False)
+
+
+class TaskOptions(Options):
+    """Base of what a task may be told in conf."""
+
+    def fitted_to(self, texts: Sequence[str], view: "Preprocessing") -> Self:
+        """These options with what they leave open (null) filled in from the training truths.
+
+        Args:
+            texts: truth texts of the training split.
+            view: how images become what the model sees.
+        """
+        return self
 
 
 def _describe(fault: Any) -> str:

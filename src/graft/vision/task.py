@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from pydantic import Field
 
-from graft.vision.options import Options
+from graft.vision.options import Options, TaskOptions
 from graft.vision.preprocessing import Frame
 from graft.vision.records import Array, MaskReader, Truth
 
@@ -99,7 +99,7 @@ class Task:
     compose_options: Callable[[], dict[str, Any]]
     transform: Callable[[Any, Array, Truth], tuple[Array, Truth]]
     read_truth: Callable[[Sequence[str], ClassTable, MaskReader], Sequence[Truth]]
-    build_model: Callable[["Backbone", ClassTable, Options], "GraftedModel"]
+    build_model: Callable[["Backbone", ClassTable, TaskOptions], "GraftedModel"]
     loss: Callable[[torch.Tensor, Sequence[Truth], ClassTable, LossOptions], torch.Tensor]
     predict: Callable[[torch.Tensor, ClassTable, float, Sequence[Frame]], pd.DataFrame]
     new_metrics: Callable[[pd.DataFrame, ClassTable], Metrics]

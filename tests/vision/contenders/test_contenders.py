@@ -168,9 +168,20 @@ def test_watch_overfitting__speaks_where_training_and_validation_part(
     train: list[float], val: list[float], warns: bool
 ) -> None:
     table = pd.DataFrame({"epoch": range(len(train)), "train_loss": train, "val_loss": val})
-    said = watch_overfitting(table)
+    table["val_accuracy"] = 0.5
+    said = watch_overfitting(table, "accuracy")
     assert bool(said) == warns
     assert not warns or "after epoch 2" in said[0]
+
+
+@pytest.mark.parametrize(("score", "warns"), [([0.2, 0.5, 0.4, 0.3], True), ([0.2] * 4, False)])
+def test_watch_overfitting__looks_at_the_score_of_a_task_without_validation_loss(
+    score: list[float], warns: bool
+) -> None:
+    table = pd.DataFrame({"train_loss": [1.0, 0.5, 0.3, 0.2], "val_loss": float("nan")})
+    said = watch_overfitting(table.assign(val_map=score), "map")
+    assert bool(said) == warns
+    assert not warns or "validation map fell from 0.500 to 0.300" in said[0]
 
 
 def test_class_weights__weigh_one_on_average_over_the_images() -> None:

@@ -81,19 +81,33 @@ def run_training(
     ).run()
 
 
-def watch_overfitting(history: pd.DataFrame) -> list[str]:
-    """Sentences that say where training and validation part."""
-    if len(history) < 3 or history["val_loss"].isna().all():
-        return []
-    best = int(np.nanargmin(history["val_loss"]))
-    last, least = history["val_loss"].iloc[-1], history["val_loss"].iloc[best]
-    falls = history["train_loss"].iloc[-1] < history["train_loss"].iloc[best]
-    if falls and last > 1.1 * least and len(history) - 1 - best >= 2:
-        return [
-            f"overfitting: after epoch {best + 1} the validation loss rose from {least:.3f} to "
-            f"{last:.3f} while the training loss fell; the weights of the best epoch are kept"
-        ]
+def watch_overfitting(history: pd.DataFrame, metric: str) -> list[str]:
+    """Sentences that say where training and validation part.
+
+    The validation loss tells; where a task has none (detectors), the validation score does.
+
+    Args:
+        metric: the primary metric, whose column is ``val_<metric>``.
+    """
+    score = f"val_{metric}"
+    for column, is_loss in (("val_loss", True), (score, False)):
+        values = history[column].to_numpy(float)
+        if len(values) >= 3 and np.isfinite(values).all():
+            return _parting(history["train_loss"].to_numpy(float), values, column, is_loss)
     return []
+
+
+def _parting(training: Array, values: Array, column: str, is_loss: bool) -> list[str]:
+    best = int(np.argmin(values) if is_loss else np.argmax(values))
+    worse = values[-1] > 1.1 * values[best] if is_loss else values[-1] < 0.95 * values[best]
+    if not worse or training[-1] >= training[best] or len(values) - 1 - best < 2:
+        return []
+    what = f"validation {'loss' if is_loss else column.removeprefix('val_')}"
+    return [
+        f"overfitting: after epoch {best + 1} the {what} {'rose' if is_loss else 'fell'} from "
+        f"{values[best]:.3f} to {values[-1]:.3f} while the training loss fell; the weights of the "
+        "best epoch are kept"
+    ]
 
 
 def _finish(
@@ -109,7 +123,7 @@ def _finish(
         "epochs": trained.epochs,
         "best_epoch": trained.best_epoch + 1,
         "frozen": trained.frozen,
-        "overfitting": watch_overfitting(trained.history),
+        "overfitting": watch_overfitting(trained.history, ground.task.primary_metric),
         "options": options.model_dump(mode="json"),
         "policy_sha256": digest_of(ground.policy),
     }
@@ -125,6 +139,7 @@ def training_digest(name: str, ground: Ground, model: GraftedModel, options: Opt
             "data": ground.data_digest,
             "splits": digest_of(sorted(zip(ground.rows["id"], ground.rows["split"], strict=True))),
             "classes": ground.classes.model_dump(mode="json"),
+            "task": ground.task_options.model_dump(mode="json"),
             "policy": ground.policy,
             "view": ground.preprocessing.digest,
             "decoding": ground.pixels.options.digest,

@@ -17,7 +17,7 @@ from graft.vision.data.options import IngestionOptions
 from graft.vision.data.pixels import PixelStore
 from graft.vision.data.truths import truth_in_words
 from graft.vision.model import GraftedModel, ModelCard, TrainedModel
-from graft.vision.options import Options
+from graft.vision.options import TaskOptions
 from graft.vision.preprocessing import Frame, Preprocessing, frame_of
 from graft.vision.records import MaskReader, Truth, data_digest, named_rows
 from graft.vision.runtime import machine_record
@@ -32,7 +32,7 @@ class Ground:
     """Everything that must be equal for contenders to be compared."""
 
     task: Task
-    task_options: Options
+    task_options: TaskOptions
     classes: ClassTable
     rows: pd.DataFrame
     pixels: PixelStore
@@ -134,15 +134,17 @@ def lay_ground(
 ) -> Ground:
     """Gather what a case's contenders share from the records that pipelines hand over."""
     chosen, options = choose_task(task)
+    preprocessing = Preprocessing.from_record(backbone_card["preprocessing"])
+    taught = split_manifest.loc[split_manifest["split"] == "train", "truth"]
     return Ground(
         task=chosen,
-        task_options=options,
+        task_options=options.fitted_to(list(taught), preprocessing),
         classes=ClassTable.from_record(class_table),
         rows=split_manifest,
         pixels=PixelStore(pixel_folder, ingestion.decoding),
         masks=open_masks(pixel_folder),
         backbone=backbone,
-        preprocessing=Preprocessing.from_record(backbone_card["preprocessing"]),
+        preprocessing=preprocessing,
         policy=augmentation_policy,
         seed=seed,
     )

@@ -30,7 +30,8 @@ CHUNK = 64
 
 def outputs_of(ground: Ground, model: TrainedModel, rows: pd.DataFrame) -> torch.Tensor:
     """(N, ...) outputs of these rows; what this model has said once is not computed again."""
-    identity = [digest_state(dict(model.module.state_dict())), model.card.preprocessing.digest]
+    weights, options = digest_state(dict(model.module.state_dict())), model.card.task_options
+    identity = [weights, digest_of(options), model.card.preprocessing.digest]
     folder = Path(ground.pixels.array_store.folder).parent / "outputs"
     store = ArrayStore(folder, digest_of([*identity, ground.pixels.options.digest])[:24])
     missing = store.missing(rows["sha256"])

@@ -14,17 +14,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graft.vision.model import TrainedModel
-    from graft.vision.options import Options
+    from graft.vision.options import TaskOptions
     from graft.vision.task import Task
 
 TASKS = {
     "classification": "graft.vision.tasks.classification",
+    "detection": "graft.vision.tasks.detection",
+    "segmentation": "graft.vision.tasks.segmentation",
 }
-TASK_BY_TRUTH = {"classes": "classification"}
+TASK_BY_TRUTH = {"classes": "classification", "boxes": "detection", "masks": "segmentation"}
 """The task that fits what a folder's annotators said, unless another is asked for."""
 
 
-def choose_task(choice: Mapping[str, Any]) -> tuple["Task", "Options"]:
+def choose_task(choice: Mapping[str, Any]) -> tuple["Task", "TaskOptions"]:
     """Turn ``{"name": task, **options}`` into the task and its strict options.
 
     Raises `OptionsError` for an unknown task or option, naming the nearest known one.

@@ -220,14 +220,14 @@ class Training:
         self.epoch = epoch + 1
         left = (self.epochs - self.epoch) * self.seconds / self.epoch
         log.info(
-            "    %s epoch %d/%d  loss %.3f  val loss %.3f  val %s %.3f  %.0f images/s  %.0f s left",
+            "    %s epoch %d/%d  loss %.3f  val loss %s  val %s %s  %.0f images/s  %.0f s left",
             self.name,
             epoch + 1,
             self.epochs,
             loss,
-            validated["loss"],
+            _shown(validated["loss"]),
             self.task.primary_metric,
-            validated["score"],
+            _shown(validated["score"]),
             row["images_per_s"],
             left,
         )
@@ -349,6 +349,10 @@ class Training:
         restore_optimizer(self.optimizer, self.names, found.tensors["optimizer"])
         state = "is done already" if self.done else f"goes on after epoch {self.epoch}"
         log.info("    %s %s", self.name, state)
+
+
+def _shown(value: float) -> str:
+    return "n/a" if math.isnan(value) else f"{value:.3f}"
 
 
 def _fabric(options: FineTuningOptions) -> Any:

@@ -13,6 +13,8 @@ class FineTuningOptions(Options):
     strategy: Literal["probe", "lp_ft", "full", "gradual", "norm_and_bias", "scratch"] = "lp_ft"
     """Which stages learn, and from what: ``lp_ft`` starts from the probe's head and lets all
     stages learn at rates that decay with their distance from it."""
+    frozen_stages: int = Field(default=0, ge=0)
+    """Stages that never learn, counted from the stem: general enough, and dear to train."""
     epochs: int = Field(default=12, ge=1)
     budget_s: float | None = Field(default=None, gt=0)
     """Wall-clock limit: fewer epochs are planned when it would not be met."""

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from graft.vision.backbones.freezing import NORMALISING
+from graft.vision.errors import OptionsError
 from graft.vision.model import Learner
 from graft.vision.training.options import FineTuningOptions
 
@@ -48,8 +49,19 @@ STRATEGIES = {
 
 
 def trainable_stages(model: Learner, options: FineTuningOptions, done: float) -> tuple[str, ...]:
-    """The stages that learn when this share of training is done."""
-    return STRATEGIES[options.strategy].stages(model.stages, done)
+    """The stages that learn when this share of training is done.
+
+    Raises `OptionsError` when no stage of the backbone and not even the head is left to learn.
+    """
+    left = model.stages[options.frozen_stages :]
+    if not left:
+        raise OptionsError(
+            "fine_tuning.frozen_stages: the head must learn",
+            found=options.frozen_stages,
+            allowed=f"0 to {len(model.stages) - 1}, of {', '.join(model.stages)}",
+            mend="freeze fewer stages",
+        )
+    return STRATEGIES[options.strategy].stages(left, done)
 
 
 def moving_tensors(model: Learner, options: FineTuningOptions) -> set[str]:

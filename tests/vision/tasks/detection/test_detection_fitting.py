@@ -8,7 +8,6 @@ import pytest
 from graft.vision.errors import OptionsError
 from graft.vision.preprocessing import Preprocessing
 from graft.vision.tasks.detection import TaskOptions
-from graft.vision.tasks.detection.fitting import fit_options
 
 VIEW = Preprocessing(size_px=320, fit="squash", mean=(0.5,) * 3, std=(0.5,) * 3)
 
@@ -24,30 +23,30 @@ def texts_of(width: float, height: float, count: int = 40) -> list[str]:
     return [*texts, json.dumps({"boxes_xyxy": [], "classes": [], "size_px": [640, 480]})]
 
 
-def test_fit_options__takes_sizes_and_ratios_as_the_view_shows_them() -> None:
+def test_fitted_to__takes_sizes_and_ratios_as_the_view_shows_them() -> None:
     # 48 by 72 px become 24 by 48 px in the squashed view: a ratio of 2, 34 px of 8 px per place.
-    fitted = fit_options(TaskOptions(), texts_of(48, 72), VIEW)
+    fitted = TaskOptions().fitted_to(texts_of(48, 72), VIEW)
     assert fitted.anchor_scales == pytest.approx((4.2, 5.9), rel=0.06)
     assert fitted.anchor_ratios == pytest.approx((1.9, 2.0, 2.1), rel=0.05)
 
 
-def test_fit_options__keeps_what_was_asked_for() -> None:
+def test_fitted_to__keeps_what_was_asked_for() -> None:
     asked = TaskOptions(anchor_scales=(4.0,))
-    fitted = fit_options(asked, texts_of(48, 72), VIEW)
+    fitted = asked.fitted_to(texts_of(48, 72), VIEW)
     assert fitted.anchor_scales == (4.0,)
     assert fitted.anchor_ratios is not None
     assert TaskOptions.from_record(fitted.model_dump(mode="json")) == fitted
 
 
 @pytest.mark.parametrize(("side", "scale"), [(4, 1.5), (400, 8.0)])
-def test_fit_options__keeps_anchors_where_their_map_sees_them(side: float, scale: float) -> None:
-    fitted = fit_options(TaskOptions(), texts_of(side, side), VIEW)
+def test_fitted_to__keeps_anchors_where_their_map_sees_them(side: float, scale: float) -> None:
+    fitted = TaskOptions().fitted_to(texts_of(side, side), VIEW)
     assert fitted.anchor_scales is not None
     assert fitted.anchor_scales[0] == scale
 
 
-def test_fit_options__leaves_the_defaults_with_few_boxes() -> None:
-    assert fit_options(TaskOptions(), texts_of(48, 72, count=5), VIEW) == TaskOptions()
+def test_fitted_to__leaves_the_defaults_with_few_boxes() -> None:
+    assert TaskOptions().fitted_to(texts_of(48, 72, count=5), VIEW) == TaskOptions()
 
 
 @pytest.mark.parametrize(

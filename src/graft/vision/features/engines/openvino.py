@@ -49,6 +49,8 @@ class OpenVinoEngine:
                 # OpenVINO reads models through torch.jit, which torch calls old.
                 warnings.simplefilter("ignore", FutureWarning)
                 warnings.simplefilter("ignore", DeprecationWarning)
+                # That sizes become constants is what is wanted.
+                warnings.simplefilter("ignore", torch.jit.TracerWarning)
                 graph = ov.convert_model(whole, example_input=example)
         except Exception as error:  # what it cannot read, it refuses in many ways
             raise OptionsError(

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from graft.vision.options import Options
+from graft.vision import options
 
 
-class TaskOptions(Options):
+class TaskOptions(options.TaskOptions):
     """Options of the classification head."""
 
     dropout: float = Field(default=0.0, ge=0, lt=1)

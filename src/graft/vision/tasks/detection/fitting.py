@@ -17,8 +17,10 @@ SMALLEST, LARGEST = 0.05, 0.95
 FEW_BOXES = 20
 
 
-def fit_options(options: TaskOptions, texts: Sequence[str], view: Preprocessing) -> TaskOptions:
-    """Fill in ``anchor_scales`` and ``anchor_ratios`` where they are null.
+def fit_anchors(
+    options: TaskOptions, texts: Sequence[str], view: Preprocessing
+) -> dict[str, tuple[float, ...]]:
+    """``anchor_scales`` and ``anchor_ratios`` where the options leave them null.
 
     Scales begin at the smallest objects and fill the octave to the next coarser map evenly;
     ratios are the middle and the tenths at either end of the objects' own. With few boxes the
@@ -30,8 +32,8 @@ def fit_options(options: TaskOptions, texts: Sequence[str], view: Preprocessing)
     """
     sides = _sides_in_view(texts, view)
     if len(sides) < FEW_BOXES:
-        return options
-    fitted: dict[str, object] = {}
+        return {}
+    fitted: dict[str, tuple[float, ...]] = {}
     if options.anchor_scales is None:
         smallest = np.quantile(np.sqrt(sides.prod(axis=1)), SMALLEST)
         first = float(np.clip(smallest / options.reductions[0], LEAST_SCALE, MOST_SCALE))
@@ -39,7 +41,7 @@ def fit_options(options: TaskOptions, texts: Sequence[str], view: Preprocessing)
     if options.anchor_ratios is None:
         ratios = np.quantile(sides[:, 1] / sides[:, 0], (0.1, 0.5, 0.9))
         fitted["anchor_ratios"] = tuple(round(float(ratio), 2) for ratio in ratios)
-    return options.model_copy(update=fitted)
+    return fitted
 
 
 def _sides_in_view(texts: Sequence[str], view: Preprocessing) -> Array:

@@ -1,13 +1,17 @@
 """What detection may be told; light to import."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field
 
-from graft.vision.options import Options
+from graft.vision import options
+
+if TYPE_CHECKING:
+    from graft.vision.preprocessing import Preprocessing
 
 
-class TaskOptions(Options):
+class TaskOptions(options.TaskOptions):
     """Options of a detector: its kind, its pyramid, its anchors, and what it says."""
 
     architecture: Literal["faster_rcnn", "retinanet", "fcos"] = "faster_rcnn"
@@ -30,3 +34,9 @@ class TaskOptions(Options):
     nms_iou: float = Field(default=0.5, gt=0, le=1)
     """Of two boxes of one class that overlap more than this, the better is said."""
     detections_per_image: int = Field(default=100, ge=1, le=100)
+
+    def fitted_to(self, texts: Sequence[str], view: "Preprocessing") -> Self:
+        """With anchors that fit the boxes which are taught, where conf names none."""
+        from graft.vision.tasks.detection.fitting import fit_anchors
+
+        return self.model_copy(update=fit_anchors(self, texts, view))

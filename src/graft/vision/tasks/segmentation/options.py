@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from graft.vision.options import Options
+from graft.vision import options
 
 
-class TaskOptions(Options):
+class TaskOptions(options.TaskOptions):
     """Options of the segmentation head and of what it learns by."""
 
     decoder: Literal["fpn", "unet", "deeplabv3plus", "segformer"] = "fpn"
