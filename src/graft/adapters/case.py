@@ -93,7 +93,7 @@ def _parameters(task: str, found: Recognition) -> str:
     doubts = [f"# doubt: {sentence}" for sentence in found.doubts]
     hints = [
         "# Everything not named here is as in conf/base/parameters. Often worth setting:",
-        f"# {task}.augmentation.preset: natural | traffic_sign | radiology | none",
+        f"# {task}.augmentation.preset: natural | traffic_sign | radiology | microscopy | none",
         f"# {task}.backbone.image_size_px: smaller is faster",
         f"# {task}.fine_tuning.budget_s: wall-clock limit of fine-tuning",
     ]

@@ -43,3 +43,14 @@ def machine_class() -> MachineClass:
 def machine_record() -> dict[str, object]:
     """`machine_class` as a plain mapping."""
     return asdict(machine_class())
+
+
+def computes_bf16_fast(device: str) -> bool:
+    """Whether the device multiplies bf16 by hardware, and not by way of fp32."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device != "cpu":
+        return False
+    # Public names for these came late: torch.cpu.get_capabilities is of 2.13.
+    asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in asked)

@@ -285,3 +285,17 @@ def test_policy_options__refuse_transforms_that_their_preset_would_leave_out() -
 def test_policy_options__refuse_unknown_keys_with_the_nearest(options, meant: str) -> None:
     with pytest.raises(OptionsError, match=rf"did you mean '{meant}'\?"):
         PolicyOptions.parse(options, "parameters: classification.augmentation")
+
+
+def test_custom__tries_each_transform_on_a_box_where_the_task_has_boxes() -> None:
+    detection = choose_task({"name": "detection"})[0]
+    box_safe = {"name": "RandomSizedBBoxSafeCrop", "height": 48, "width": 48}
+    options = PolicyOptions.parse({"preset": "custom", "transforms": [box_safe]}, "test")
+    assert compose_policy(options, view(fit="squash"), detection)
+    with pytest.raises(OptionsError, match="RandomSizedBBoxSafeCrop does not work on views"):
+        compose_policy(options, view(fit="squash"), TASK)
+    morphology = {"name": "Morphological", "p": 1.0}
+    options = PolicyOptions.parse({"preset": "custom", "transforms": [morphology]}, "test")
+    assert compose_policy(options, view(size_px=384), TASK)
+    with pytest.raises(OptionsError, match="Morphological does not work on views"):
+        compose_policy(options, view(size_px=384), detection)  # it fails on boxes of that size

@@ -44,7 +44,7 @@ def test_l2_sp__goes_rate_times_strength_of_the_way_back(ground: Ground) -> None
 
 def gradients(ground: Ground, monkeypatch: pytest.MonkeyPatch, **options: object) -> list[dict]:
     """What each step of the optimiser is given."""
-    training, met = new_training(ground, gradient_clip=None, **options), []
+    training, met = new_training(ground, gradient_clip=None, precision="fp32", **options), []
     step = training.optimizer.step
 
     def watched() -> None:
@@ -71,7 +71,7 @@ def test_accumulation__of_two_batches_gives_the_gradient_of_one_twice_as_large(
 def test_accumulation__ends_with_the_same_weights_as_one_batch_twice_as_large(
     ground: Ground,
 ) -> None:
-    options = {"epochs": 2, "learning_rate": 1e-3, "warmup_share": 0.2}
+    options = {"epochs": 2, "learning_rate": 1e-3, "warmup_share": 0.2, "precision": "fp32"}
     one = new_training(ground, batch_size=12, **options).run().model.state_dict()
     two = new_training(ground, batch_size=6, accumulate=2, **options).run().model.state_dict()
     gaps = {name: float((one[name].double() - two[name]).abs().max()) for name in one}

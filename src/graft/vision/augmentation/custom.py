@@ -3,7 +3,7 @@
 import copy
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,8 +18,13 @@ COMPOSITIONS = ("OneOf", "SomeOf", "RandomOrder", "Sequential")
 """Transforms that hold others, under ``transforms``."""
 
 
-def build_custom(steps: Sequence[dict[str, Any]], view: Preprocessing) -> list[Any]:
-    """Transforms in the order given, each tried once on a view.
+def build_custom(
+    steps: Sequence[dict[str, Any]], view: Preprocessing, compose_options: Mapping[str, Any]
+) -> list[Any]:
+    """Transforms in the order given, each tried once on a view, and on a box where boxes travel.
+
+    Args:
+        compose_options: the task's, for ``albumentations.Compose``.
 
     Raises:
         OptionsError: for an unknown transform or argument, or one that cannot be built or saved.
@@ -28,7 +33,7 @@ def build_custom(steps: Sequence[dict[str, Any]], view: Preprocessing) -> list[A
     transforms = []
     for step in steps:
         transform = _transform(dict(step))
-        _try(transform, view)
+        _try(transform, view, compose_options)
         transforms.append(transform)
     return transforms
 
@@ -90,7 +95,7 @@ def _inner(name: str, step: dict[str, Any]) -> list[Any]:
     return [_transform(dict(each)) for each in inner]
 
 
-def _try(transform: Any, view: Preprocessing) -> None:
+def _try(transform: Any, view: Preprocessing, compose_options: Mapping[str, Any]) -> None:
     """What it gives must be a view again: later it would fail, or train on other images than
     those that evaluation sees."""
     shape = (view.size_px, view.size_px, view.channels)
@@ -100,7 +105,8 @@ def _try(transform: Any, view: Preprocessing) -> None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)
-                found = A.Compose([chosen], seed=0)(image=pixels)["image"]
+                compose = A.Compose([chosen], seed=0, **compose_options)
+                found = compose(image=pixels, **_box(compose_options))["image"]
         except Exception as error:  # each transform has its own ways to fail
             raise OptionsError(
                 f"{WHERE}: {name} does not work on views of {_words(pixels)}",
@@ -113,6 +119,15 @@ def _try(transform: Any, view: Preprocessing) -> None:
                 found=f"{_words(found)} where the backbone takes {_words(pixels)}",
                 mend="take it out; the view has its size and the weights their normalisation",
             )
+
+
+def _box(compose_options: Mapping[str, Any]) -> dict[str, Any]:
+    """One box in the middle, with its labels; nothing for a task without boxes."""
+    params = compose_options.get("bbox_params")
+    if params is None:
+        return {}
+    box = np.array([[0.25, 0.25, 0.75, 0.75]], np.float32)
+    return {"bboxes": box, **{field: np.zeros(1, int) for field in params.label_fields or ()}}
 
 
 def _certain(transform: Any) -> list[Any]:

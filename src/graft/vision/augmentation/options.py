@@ -10,7 +10,9 @@ from graft.vision.options import Options
 class PolicyOptions(Options):
     """A preset, or any composition of albumentations."""
 
-    preset: Literal["natural", "traffic_sign", "radiology", "none", "custom"] = "natural"
+    preset: Literal["natural", "traffic_sign", "radiology", "microscopy", "none", "custom"] = (
+        "natural"
+    )
     strength: float = Field(default=1.0, gt=0, le=2)
     """Scales how far a preset's changes go."""
     transforms: tuple[dict[str, Any], ...] = Field(default=(), strict=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from graft.vision.augmentation.custom import accepted_arguments, build_custom, known_names
 from graft.vision.augmentation.options import PolicyOptions
-from graft.vision.augmentation.presets import PRESETS, view_steps
+from graft.vision.augmentation.presets import PRESETS, start_steps
 from graft.vision.errors import OptionsError, nearest
 from graft.vision.preprocessing import Preprocessing
 from graft.vision.task import Task
@@ -26,7 +26,8 @@ def compose_policy(options: PolicyOptions, view: Preprocessing, task: Task) -> d
         HarmonyError: for a transform that gives other than the view's size, type or channels.
     """
     if options.preset == "custom":
-        steps = [*view_steps(view), *build_custom(options.transforms, view)]
+        drawn = build_custom(options.transforms, view, task.compose_options())
+        steps = [*start_steps(view), *drawn]
     else:
         steps = PRESETS[options.preset](options, view)
     compose = A.Compose(steps, **task.compose_options())

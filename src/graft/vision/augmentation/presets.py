@@ -15,15 +15,26 @@ def view_steps(view: Preprocessing) -> list[Any]:
     if view.fit == "squash":
         return [A.Resize(size, size, **_scaling(view))]
     if view.fit == "letterbox":
-        fill = [round(255 * value) for value in view.mean]
-        return [
-            A.LongestMaxSize(size, **_scaling(view)),
-            A.PadIfNeeded(size, size, fill=fill),
-        ]
+        return [A.LongestMaxSize(size, **_scaling(view)), _padding(view)]
+    if view.fit == "tiles":
+        return [_padding(view), A.CenterCrop(size, size)]
     return [
         A.SmallestMaxSize(round(size / view.crop_share), **_scaling(view)),
         A.CenterCrop(size, size),
     ]
+
+
+def start_steps(view: Preprocessing) -> list[Any]:
+    """What training begins with: the view, or any place of an image that is larger than a tile."""
+    if view.fit == "tiles":
+        return [_padding(view), A.RandomCrop(view.size_px, view.size_px)]
+    return view_steps(view)
+
+
+def _padding(view: Preprocessing) -> Any:
+    """Brings what is smaller than a view to its size, with the mean around it."""
+    fill = [round(255 * value) for value in view.mean]
+    return A.PadIfNeeded(view.size_px, view.size_px, fill=fill)
 
 
 def _scaling(view: Preprocessing) -> dict[str, Any]:
@@ -42,11 +53,20 @@ def _light(view: Preprocessing, spread: float) -> list[Any]:
     return [A.ColorJitter(factors, factors, factors, (-spread / 15, spread / 15), p=0.8)]
 
 
-def _natural(options: PolicyOptions, view: Preprocessing) -> list[Any]:
-    s, size = options.strength, view.size_px
-    least = max(0.08, 1 - 0.6 * s)
+def _any_part(view: Preprocessing, s: float) -> list[Any]:
+    """A part of any place and size, brought to the view's; a tile keeps its scale, nearly."""
+    if view.fit == "tiles":
+        return [A.RandomScale((-0.2 * s, 0.2 * s), p=0.5, **_scaling(view)), *start_steps(view)]
+    size, least = view.size_px, max(0.08, 1 - 0.6 * s)
     return [
-        A.RandomResizedCrop((size, size), scale=(least, 1.0), ratio=(0.8, 1.25), **_scaling(view)),
+        A.RandomResizedCrop((size, size), scale=(least, 1.0), ratio=(0.8, 1.25), **_scaling(view))
+    ]
+
+
+def _natural(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    s = options.strength
+    return [
+        *_any_part(view, s),
         A.HorizontalFlip(p=0.5),
         *_light(view, 0.15 * s),
     ]
@@ -56,7 +76,7 @@ def _traffic_sign(options: PolicyOptions, view: Preprocessing) -> list[Any]:
     # A mirrored sign is another sign, and a large crop cuts off what tells two apart.
     s = options.strength
     return [
-        *view_steps(view),
+        *start_steps(view),
         A.Affine(
             rotate=(-12 * s, 12 * s),
             scale=(1 - 0.15 * s, 1 + 0.15 * s),
@@ -76,7 +96,7 @@ def _radiology(options: PolicyOptions, view: Preprocessing) -> list[Any]:
     # A mirrored chest has its heart on the wrong side; colour means nothing in a radiograph.
     s = options.strength
     return [
-        *view_steps(view),
+        *start_steps(view),
         A.Affine(
             rotate=(-8 * s, 8 * s),
             scale=(1 - 0.1 * s, 1 + 0.1 * s),
@@ -89,6 +109,11 @@ def _radiology(options: PolicyOptions, view: Preprocessing) -> list[Any]:
     ]
 
 
+def _microscopy(options: PolicyOptions, view: Preprocessing) -> list[Any]:
+    # A slide has no up, no left and no right; its magnification is known, so sizes mean something.
+    return [*start_steps(view), A.SquareSymmetry(p=1.0), *_light(view, 0.1 * options.strength)]
+
+
 def _none(options: PolicyOptions, view: Preprocessing) -> list[Any]:
     return view_steps(view)
 
@@ -97,5 +122,6 @@ PRESETS: dict[str, Callable[[PolicyOptions, Preprocessing], list[Any]]] = {
     "natural": _natural,
     "traffic_sign": _traffic_sign,
     "radiology": _radiology,
+    "microscopy": _microscopy,
     "none": _none,
 }

@@ -17,7 +17,6 @@ from graft.vision.backbones.freezing import set_training_mode
 from graft.vision.backbones.weights import digest_state
 from graft.vision.errors import TrainingError
 from graft.vision.model import Learner
-from graft.vision.runtime import device_name
 from graft.vision.task import ClassTable, LossOptions, Task
 from graft.vision.training.averaging import MovingAverage
 from graft.vision.training.batches import Batch, TrainingBatches
@@ -29,6 +28,7 @@ from graft.vision.training.checkpoint import (
 )
 from graft.vision.training.mixing import mix_views
 from graft.vision.training.options import FineTuningOptions
+from graft.vision.training.precision import Precision
 from graft.vision.training.schedule import rate_at
 from graft.vision.training.strategies import (
     moving_tensors,
@@ -82,8 +82,8 @@ class Training:
         self.batches, self.validation = batches, validation
         self.loss_options, self.options, self.seed = loss_options, options, seed
         self.digest, self.checkpoint, self.after_epoch = digest, checkpoint, after_epoch
-        self.fabric = _fabric(options)
-        self.model = model.to(self.fabric.device).to(memory_format=torch.channels_last)
+        self.precision = Precision(options)
+        self.model = model.to(self.precision.device).to(memory_format=torch.channels_last)
         self.start = {name: t.detach().clone() for name, t in model.state_dict().items()}
         self.moving = moving_tensors(model, options)
         self.names: dict[torch.Tensor, str] = {
@@ -143,20 +143,20 @@ class Training:
         factor = rate_at(step, self.epochs * steps, self.options.warmup_share)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        with self.fabric.autocast():
+        with self.precision.around(self.model):
             loss = self._loss(batch, generator)
         value = float(loss.detach())
         if not math.isfinite(value):
             self._refuse(batch, epoch, number, f"a loss of {value}")
         gathered = min(each, len(self.batches) - number // each * each)
-        self.fabric.backward(loss / gathered)
+        self.precision.backward(loss / gathered)
         if (number + 1) % each == 0 or number + 1 == len(self.batches):
             self._move(batch, epoch, number)
         return value
 
     def _loss(self, batch: Batch, generator: np.random.Generator) -> torch.Tensor:
         mix = mix_views(batch.views, self.options, generator)
-        views = (batch.views if mix is None else mix.views).to(self.fabric.device)
+        views = (batch.views if mix is None else mix.views).to(self.precision.device)
         outputs = self.model(views)
         loss = self.task.loss(outputs, batch.truths, self.classes, self.loss_options)
         if mix is None:
@@ -282,10 +282,10 @@ class Training:
         times = []
         started = time.perf_counter()
         for number, batch in enumerate(self.batches.epoch(0)):
-            outputs = self.model(batch.views.to(self.fabric.device))
-            self.fabric.backward(
-                self.task.loss(outputs, batch.truths, self.classes, self.loss_options)
-            )
+            with self.precision.around(self.model):
+                outputs = self.model(batch.views.to(self.precision.device))
+                loss = self.task.loss(outputs, batch.truths, self.classes, self.loss_options)
+            self.precision.backward(loss)
             times.append(time.perf_counter() - started)
             started = time.perf_counter()
             if number + 1 == count:
@@ -353,19 +353,3 @@ class Training:
 
 def _shown(value: float) -> str:
     return "n/a" if math.isnan(value) else f"{value:.3f}"
-
-
-def _fabric(options: FineTuningOptions) -> Any:
-    """Lightning Fabric carries device and precision; bf16 where CUDA does it well."""
-    import warnings
-
-    from lightning_fabric import Fabric
-
-    device = device_name()
-    bf16 = options.precision == "bf16" or (options.precision == "auto" and device == "cuda")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fabric = Fabric(
-            accelerator=device, devices=1, precision="bf16-mixed" if bf16 else "32-true"
-        )
-    return fabric

@@ -1,0 +1,55 @@
+"""bf16 where it is fast, fp32 where it is not, and nothing left behind."""
+
+import pytest
+import torch
+from torch import nn
+
+from graft.vision.training import precision
+from graft.vision.training.options import FineTuningOptions
+from graft.vision.training.precision import Precision, depthwise_in_fp32
+
+
+class Kinds(nn.Module):
+    """A pointwise and a depthwise convolution; remembers what the second gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pointwise, self.depthwise = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8)
+        self.kinds: list[torch.dtype] = []
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        wide = self.pointwise(maps)
+        deep = self.depthwise(wide)
+        self.kinds = [wide.dtype, deep.dtype]
+        return deep.float().mean()
+
+
+def test_depthwise_in_fp32__leaves_the_others_to_autocast_and_nothing_behind() -> None:
+    model, maps = Kinds(), torch.rand(2, 3, 8, 8)
+    with depthwise_in_fp32(model), torch.autocast("cpu", torch.bfloat16):
+        model(maps).backward()
+    assert model.kinds == [torch.bfloat16, torch.float32]
+    assert all(parameter.grad.dtype == torch.float32 for parameter in model.parameters())
+    assert "forward" not in vars(model.depthwise)
+    model(maps)
+    assert model.kinds == [torch.float32, torch.float32]
+
+
+@pytest.mark.parametrize(
+    ("asked", "fast", "wanted"),
+    [
+        ("auto", True, torch.bfloat16),
+        ("auto", False, torch.float32),
+        ("fp32", True, torch.float32),
+        ("bf16", False, torch.bfloat16),
+    ],
+)
+def test_precision__is_as_asked_or_as_the_device_does_best(
+    monkeypatch: pytest.MonkeyPatch, asked: str, fast: bool, wanted: torch.dtype
+) -> None:
+    monkeypatch.setattr(precision, "device_name", lambda: "cpu")
+    monkeypatch.setattr(precision, "computes_bf16_fast", lambda device: fast)
+    chosen, model = Precision(FineTuningOptions(precision=asked)), Kinds()  # type: ignore[arg-type]
+    with chosen.around(model):
+        model(torch.rand(1, 3, 8, 8))
+    assert model.kinds == [wanted, torch.float32]
