@@ -16,11 +16,12 @@ def test_notebook__is_kept_without_outputs(path: Path) -> None:
         assert not cell.get("outputs") and cell.get("execution_count") is None
 
 
-def test_notebook__from_folder_to_probe_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["01_from_folder_to_probe", "03_boxes_and_masks"])
+def test_notebook__that_needs_no_run_goes_through(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    path = ROOT / "notebooks/01_from_folder_to_probe.ipynb"
+    path = ROOT / f"notebooks/{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
     folder = str(path.parent)
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": folder}}).execute()

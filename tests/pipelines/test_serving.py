@@ -21,18 +21,32 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from pycocotools import mask as coco
+from served_cases import ServedCase, lay_case
 
 from graft.adapters.datasets import RegisteredModelDataset
 from graft.adapters.tracking.imports import imported_names
-from graft.adapters.tracking.package import ENTRANCE, REQUIREMENTS, served_code
+from graft.adapters.tracking.package import (
+    BESIDE,
+    ENTRANCE,
+    REQUIREMENTS,
+    requirements,
+    served_code,
+)
 from graft.vision.backbones.options import BackboneOptions
 from graft.vision.backbones.weights import describe_backbone
 from graft.vision.contenders.ground import lay_ground
+from graft.vision.data.masks import decode_mask
 from graft.vision.data.options import IngestionOptions
+from graft.vision.errors import OptionsError
 from graft.vision.model import TrainedModel
 from graft.vision.records import SPLIT_COLUMNS, new_table
-from graft.vision.serving import predict_images
+from graft.vision.serving import answer_images, predict_images
+from graft.vision.tasks import TASKS
+from graft.vision.tasks.segmentation.answer import runs_of
 
 CLASSES = ("ant", "bee", "wasp")
 BACKBONE = BackboneOptions(name="test_efficientnet", weights="none", image_size_px=32)
@@ -280,12 +294,195 @@ def test_package__holds_the_code_that_predicts_and_no_pickle(
     assert str(mlmodel.signature.outputs.inputs[-1].type) == "DataType.string"
 
 
-def test_package__pins_what_its_code_imports() -> None:
-    names = {"cv2": "opencv-python-headless", "PIL": "pillow"}
-    served = [*served_code("classification").values(), ENTRANCE]
+@pytest.mark.parametrize("task", TASKS)
+def test_package__pins_what_its_code_imports_and_no_more(task: str) -> None:
+    served = [*served_code(task).values(), ENTRANCE]
     imported = {name.partition(".")[0] for file in served for name in imported_names(file)}
     foreign = imported - {"graft", *sys.stdlib_module_names}
-    assert {names.get(name, name) for name in foreign} <= set(REQUIREMENTS)
+    packages = {module: name for name, module in REQUIREMENTS.items()}
+    pinned = {line.partition("==")[0] for line in requirements(task)}
+    assert pinned == {packages[module] for module in foreign} | set(BESIDE)
+
+
+@pytest.mark.parametrize("name", ["card.json", "model.safetensors"])
+def test_package__may_be_read_by_whom_the_umask_allows(
+    model: TrainedModel, tmp_path: Path, name: str
+) -> None:
+    before = os.umask(0o027)
+    try:
+        model.save(tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "model" / name).stat().st_mode & 0o777 == 0o640
+
+
+DENSE_COLUMNS = {
+    "detection": {
+        "boxes_xyxy": "Array(Array(double))",
+        "classes": "Array(string)",
+        "scores": "Array(double)",
+    },
+    "segmentation": {
+        "size_px": "Array(long)",
+        "names": "Array(string)",
+        "mask_png": "DataType.binary",
+        "mask_rle": "Array({counts: Array(long) (required), size: Array(long) (required)})",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def dense(store: Path) -> dict[str, ServedCase]:
+    """Registered models of the dense tasks, with what they were judged by."""
+    cases = {task: lay_case(task, store / task) for task in DENSE_COLUMNS}
+    cases["tiled"] = lay_case("segmentation", store / "tiled", fit="tiles")
+    for name, case in cases.items():
+        dataset = RegisteredModelDataset(f"tiny-{name}", str(store / name / "registered.json"))
+        with mlflow.start_run():
+            dataset.save(case.model)
+    return cases
+
+
+CLEAN = """
+import base64, json, os, sys
+import mlflow, pandas as pd
+from mlflow.pyfunc.scoring_server import invocations
+
+def plain(table):
+    coded = table.map(lambda x: base64.b64encode(x).decode() if isinstance(x, bytes) else x)
+    return coded.astype(object).where(coded.notna(), None).to_dict("records")
+
+def answer(model, path):
+    columns = model.metadata.signature.outputs.input_names()
+    body = {"dataframe_split": {"columns": ["path"], "data": [[path], ["/no.png"]]}}
+    if "mask_rle" in columns:
+        body["params"] = {"mask_format": "rle"}
+    os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
+    schema = model.metadata.get_input_schema()
+    said = invocations(json.dumps(body), "application/json", model, schema)
+    os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "false"
+    return json.loads(said.response)["predictions"]
+
+mlflow.set_tracking_uri(sys.argv[1])
+found = {}
+for name in sys.argv[3:]:
+    model = mlflow.pyfunc.load_model(f"models:/tiny-{name}@challenger")
+    folder = f"{sys.argv[2]}/{name}"
+    ids = pd.read_parquet(f"{folder}/test_predictions.parquet")["path"]
+    paths = [f"{folder}/files/{path}" for path in ids]
+    data = [open(path, "rb").read() for path in paths]
+    found[name] = {
+        "many": plain(model.predict(pd.DataFrame({"path": [*paths, "/no/such.png"]}))),
+        "single": [plain(model.predict(pd.DataFrame({"image": [one]})))[0] for one in data],
+        "answer": answer(model, paths[0]),
+    }
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def served(
+    dense: dict[str, ServedCase], store: Path, foreign_python: Path
+) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """What the models say of the files, all in one process, which knows no graft."""
+    arguments = [f"sqlite:///{store}/mlflow.db", str(store), *dense]
+    command = [foreign_python, "-I", "-c", CLEAN, *arguments]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said: dict[str, dict[str, list[dict[str, Any]]]] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def words_of(row: dict[str, Any]) -> dict[str, Any]:
+    """The words of the predictions file that these columns say."""
+    if "boxes_xyxy" in row:
+        return {name: row[name] for name in ("boxes_xyxy", "classes", "scores")}
+    return {"size_px": row["size_px"], "names": row["names"], "png": row["mask_png"]}
+
+
+def judged(case: ServedCase) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in pd.read_parquet(case.predictions)["prediction"]]
+
+
+DENSE = ["detection", "segmentation", "tiled"]
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_model__says_in_a_clean_process_what_was_judged(
+    name: str, dense: dict[str, ServedCase], served: dict[str, Any]
+) -> None:
+    *rows, last = served[name]["many"]
+    assert [words_of(row) for row in rows] == judged(dense[name])
+    wanted = pd.read_parquet(dense[name].predictions)
+    assert [row["score"] for row in rows] == pytest.approx(list(wanted["score"]))
+    assert not any(row["error"] for row in rows)
+    assert last["error"] == "no file at /no/such.png." and "no file" not in rows[0]["error"]
+    assert all(last[column] is None for column in DENSE_COLUMNS.get(name, {}))
+
+
+def test_detector__says_one_at_a_time_what_it_says_of_many(
+    dense: dict[str, ServedCase], served: dict[str, Any]
+) -> None:
+    for row, words in zip(served["detection"]["single"], judged(dense["detection"]), strict=True):
+        assert len(row["scores"]) == len(words["scores"]) > 5
+        np.testing.assert_allclose(row["scores"], words["scores"], atol=2e-6)
+        np.testing.assert_allclose(row["boxes_xyxy"], words["boxes_xyxy"], atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["segmentation", "tiled"])
+def test_segmentation__says_one_at_a_time_what_it_says_of_many(
+    name: str, dense: dict[str, ServedCase], served: dict[str, Any]
+) -> None:
+    for row, words in zip(served[name]["single"], judged(dense[name]), strict=True):
+        mask, wanted = decode_mask(row["mask_png"]), decode_mask(words["png"])
+        assert mask.shape == (row["size_px"][1], row["size_px"][0])
+        assert (mask == wanted).mean() > 0.999
+        assert len(np.unique(wanted)) > 1 or wanted.size == 64
+
+
+def test_request__is_answered_by_boxes_as_lists_and_null_where_there_is_no_image(
+    dense: dict[str, ServedCase], served: dict[str, Any]
+) -> None:
+    good, bad = served["detection"]["answer"]
+    assert words_of(good) == judged(dense["detection"])[0]
+    assert bad["boxes_xyxy"] is bad["scores"] is bad["score"] is None
+    assert "no file at /no.png" in bad["error"]
+
+
+@pytest.mark.parametrize("name", ["segmentation", "tiled"])
+def test_request__for_runs_is_answered_as_pycocotools_reads_them(
+    name: str, dense: dict[str, ServedCase], served: dict[str, Any]
+) -> None:
+    good, bad = served[name]["answer"]
+    assert good["mask_png"] is bad["mask_png"] is bad["mask_rle"] is None
+    mask = decode_mask(judged(dense[name])[0]["png"])
+    for number, runs in enumerate(good["mask_rle"]):
+        assert runs["size"] == list(mask.shape)
+        assert (coco.decode(coco.frPyObjects(runs, *runs["size"])) == (mask == number)).all()
+    assert len(good["mask_rle"]) == len(good["names"]) == 3
+
+
+@pytest.mark.parametrize("task", DENSE_COLUMNS)
+def test_signature__types_each_column(task: str, dense: dict[str, ServedCase]) -> None:
+    signature = mlflow.models.get_model_info(f"models:/tiny-{task}@challenger").signature
+    wanted = {**DENSE_COLUMNS[task], "score": "DataType.double", "error": "DataType.string"}
+    found = zip(signature.outputs.input_names(), signature.outputs.input_types(), strict=True)
+    assert {name: str(kind) for name, kind in found} == wanted
+    params = [(param.name, param.default) for param in (signature.params or ())]
+    assert params == ([("mask_format", "png")] if task == "segmentation" else [])
+
+
+def test_params__other_than_known_are_refused(dense: dict[str, ServedCase]) -> None:
+    with pytest.raises(OptionsError, match=r"params: mask_format: .*'png' or 'rle'"):
+        answer_images(dense["segmentation"].model, [], {"mask_format": "jpeg"})
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 1 << 20))
+def test_runs__read_by_pycocotools_are_the_mask(height: int, width: int, seed: int) -> None:
+    mask = np.random.default_rng(seed).integers(0, 3, (height, width)).astype(np.uint8)
+    for number, runs in enumerate(runs_of(mask, 4)):
+        assert runs["size"] == [height, width]
+        assert (coco.decode(coco.frPyObjects(runs, height, width)) == (mask == number)).all()
 
 
 def test_registering__an_equal_model_again_changes_nothing(
@@ -334,6 +531,18 @@ def test_model__decodes_images_as_it_predicts_them(model: TrainedModel, images: 
     watched = Watched(model.card, model.module, model.task)
     assert len(predict_images(watched, stream())) == 40
     assert predict_images(model, [b""])["error"][0] == "the file is empty."
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+def test_model__says_the_same_however_many_images_it_holds(
+    model: TrainedModel, images: list[Path], monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    given = [None, images[0], b"", images[1], images[2], images[0], None]
+    whole = predict_images(model, given)
+    monkeypatch.setattr("graft.vision.serving.images_at_once", lambda view: at_once)
+    pd.testing.assert_frame_equal(predict_images(model, given), whole)
+    assert len(predict_images(model, [None])) == 1
+    assert list(predict_images(model, []).columns) == COLUMNS
 
 
 def test_images__may_come_as_open_bytes(model: TrainedModel) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from graft.vision.backbones.backbone import Backbone
@@ -19,9 +19,10 @@ from graft.vision.backbones.contract import WeightsContract
 from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.errors import WeightsError
 from graft.vision.options import Options, TaskOptions
-from graft.vision.preprocessing import Preprocessing, frame_of, view_of
+from graft.vision.preprocessing import Preprocessing, view_of
 from graft.vision.records import Array, digest_of
 from graft.vision.task import ClassTable, Task
+from graft.vision.tiles import frames_of, views_of
 
 Features = torch.Tensor | tuple[torch.Tensor, ...]
 
@@ -138,9 +139,14 @@ class TrainedModel:
     module: GraftedModel
     task: Task
 
-    def outputs(self, images: Iterable[Array], batch_size: int = 16) -> torch.Tensor:
-        """Raw outputs, one row per image, of upright HxWxC uint8 pixels."""
-        views = (view_of(pixels, self.card.preprocessing) for pixels in images)
+    def outputs(
+        self, images: Iterable[Array], batch_size: int = 16, plain: bool = False
+    ) -> torch.Tensor:
+        """Raw outputs of upright HxWxC uint8 pixels, one row per view that a prediction takes.
+
+        ``plain``: of the one plain view of each image alone, which differs where images are tiled.
+        """
+        views = self._views(images, plain)
         self.module.eval()
         device = next(self.module.parameters()).device
         chunks = []
@@ -164,18 +170,26 @@ class TrainedModel:
         """
         sizes = sizes_px or [(pixels.shape[1], pixels.shape[0]) for pixels in images]
         frames = [
-            frame_of(pixels.shape, *size, self.card.preprocessing)
+            frame
             for pixels, size in zip(images, sizes, strict=True)
+            for frame in frames_of(pixels.shape, *size, self.card.preprocessing)
         ]
         return self.task.predict(
             self.outputs(images), self.card.classes, self.card.temperature, frames
         )
 
+    def _views(self, images: Iterable[Array], plain: bool) -> Iterator[Array]:
+        for pixels in images:
+            if plain:
+                yield view_of(pixels, self.card.preprocessing)
+            else:
+                yield from views_of(pixels, self.card.preprocessing)
+
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``card.json``; a folder already there is replaced."""
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.contiguous() for name, tensor in self.module.state_dict().items()}
-        save_file(state, folder / "model.safetensors.part")
+        (folder / "model.safetensors.part").write_bytes(save(state))  # by the umask: others read it
         (folder / "model.safetensors.part").replace(folder / "model.safetensors")
         text = json.dumps(self.card.model_dump(mode="json"), indent=2, sort_keys=True)
         (folder / "card.json").write_text(text)

@@ -52,12 +52,18 @@ class Options(BaseModel):
 class TaskOptions(Options):
     """Base of what a task may be told in conf."""
 
-    def fitted_to(self, texts: Sequence[str], view: "Preprocessing") -> Self:
+    def fitted_to(
+        self, texts: Sequence[str], view: "Preprocessing", short_side_px: int | None = None
+    ) -> Self:
         """These options with what they leave open (null) filled in from the training truths.
 
         Args:
             texts: truth texts of the training split.
             view: how images become what the model sees.
+            short_side_px: to which the shorter side of stored pixels is reduced, if at all.
+
+        Raises:
+            HarmonyError: for a view that the task can make nothing of.
         """
         return self
 

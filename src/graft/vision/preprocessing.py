@@ -27,11 +27,14 @@ class Preprocessing(Options):
     ``crop``: shorter side to ``size_px / crop_share``, then the centre square (ImageNet's way).
     ``squash``: both sides to ``size_px``, ignoring the aspect ratio.
     ``letterbox``: longer side to ``size_px``, the rest filled with the mean.
+    ``tiles``: the scale of the stored pixels is kept, and the view is the centre square, with the
+    mean where the image is smaller. A prediction looks at all of the image, tile by tile
+    (`graft.vision.tiles`); where there may be one view alone, it is the plain one.
     """
 
     size_px: int
     crop_share: float = 0.875
-    fit: Literal["crop", "squash", "letterbox"] = "crop"
+    fit: Literal["crop", "squash", "letterbox", "tiles"] = "crop"
     interpolation: Literal["nearest", "bilinear", "bicubic", "area"] = "bicubic"
     antialias: bool = True
     """Use area averaging where an image shrinks: plain bicubic in OpenCV aliases."""
@@ -59,6 +62,10 @@ class Frame:
     scale_y: float
     left: float
     top: float
+    side_px: int = 0
+    """Side of a tile, beyond which its image may go on; 0 where the view is no tile."""
+    tile: int = 0
+    """Number of the view among those of its image; 0 begins the next image."""
 
 
 def frame_of(
@@ -69,17 +76,30 @@ def frame_of(
     if options.fit == "squash":
         return Frame(width_px, height_px, size / width_px, size / height_px, 0.0, 0.0)
     new_height, new_width = _fitted(stored, options)
-    left, top = (size - new_width) // 2, (size - new_height) // 2
-    if options.fit == "crop":  # where what is left out is halved, not what is added
-        left, top = -((new_width - size) // 2), -((new_height - size) // 2)
     return Frame(
-        width_px, height_px, new_width / width_px, new_height / height_px, float(left), float(top)
+        width_px,
+        height_px,
+        new_width / width_px,
+        new_height / height_px,
+        float(centred(new_width, size)),
+        float(centred(new_height, size)),
+        size if options.fit == "tiles" else 0,
     )
+
+
+def centred(length: int, size: int) -> int:
+    """Where a length begins in the middle of a size, in px; negative where it is the longer one.
+
+    Either way what is halved, the padding or what is left out, is rounded down.
+    """
+    return (size - length) // 2 if length < size else -((length - size) // 2)
 
 
 def _fitted(shape: tuple[int, ...], options: Preprocessing) -> tuple[int, int]:
     """Height and width to which an image is scaled before it is cropped or padded."""
     height, width = shape[:2]
+    if options.fit == "tiles":
+        return height, width
     if options.fit == "letterbox":
         scale = options.size_px / max(height, width)
         return max(1, round(height * scale)), max(1, round(width * scale))
@@ -105,6 +125,9 @@ def view_of(pixels: Array, options: Preprocessing) -> Array:
         return resize(pixels, options.size_px, options.size_px, options)
     if options.fit == "letterbox":
         return _letterbox(pixels, options)
+    if options.fit == "tiles":
+        left, top = (-centred(pixels.shape[i], options.size_px) for i in (1, 0))
+        return cut_square(pixels, left, top, options)
     return _centre_crop(pixels, options)
 
 
@@ -132,11 +155,29 @@ def _centre_crop(pixels: Array, options: Preprocessing) -> Array:
 
 def _letterbox(pixels: Array, options: Preprocessing) -> Array:
     new_height, new_width = _fitted(pixels.shape, options)
-    fill = np.array([round(255 * value) for value in options.mean], np.uint8)
-    canvas = np.empty((options.size_px, options.size_px, options.channels), np.uint8)
-    canvas[:] = fill[: options.channels]
+    canvas = _filled(options)
     top, left = (options.size_px - new_height) // 2, (options.size_px - new_width) // 2
     canvas[top : top + new_height, left : left + new_width] = resize(
         pixels, new_width, new_height, options
     )
+    return canvas
+
+
+def cut_square(pixels: Array, left: int, top: int, options: Preprocessing) -> Array:
+    """The view whose corner lies at (left, top) of (H, W, C) pixels; the mean is beside them."""
+    size = options.size_px
+    part = pixels[max(top, 0) : top + size, max(left, 0) : left + size]
+    if part.shape[:2] == (size, size):
+        return np.ascontiguousarray(part)
+    canvas = _filled(options)
+    below, right = max(-top, 0), max(-left, 0)
+    canvas[below : below + part.shape[0], right : right + part.shape[1]] = part
+    return canvas
+
+
+def _filled(options: Preprocessing) -> Array:
+    """A view of nothing but the mean."""
+    fill = np.array([round(255 * value) for value in options.mean], np.uint8)
+    canvas = np.empty((options.size_px, options.size_px, options.channels), np.uint8)
+    canvas[:] = fill[: options.channels]
     return canvas

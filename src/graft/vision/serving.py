@@ -1,6 +1,7 @@
 """Predictions from files, by the same decoding and the same view as training and evaluation."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 
 import pandas as pd
@@ -8,14 +9,45 @@ import pandas as pd
 from graft.vision.data.decoding import DecodingOptions, decode
 from graft.vision.errors import UnusableImageError
 from graft.vision.model import TrainedModel
-from graft.vision.preprocessing import Frame, frame_of
+from graft.vision.preprocessing import Frame
 from graft.vision.records import Array
+from graft.vision.tasks import answer_of
+from graft.vision.tiles import frames_of, images_at_once
+
+
+def answer_images(
+    model: TrainedModel,
+    images: Iterable[bytes | Path | None],
+    asked: Mapping[str, object] | None = None,
+) -> pd.DataFrame:
+    """As `predict_images`, with the words of each prediction laid out in columns of their own.
+
+    Args:
+        asked: what the task's answer may be asked for, such as ``mask_format``.
+
+    Raises:
+        OptionsError: for what it may not be asked for.
+    """
+    answer = answer_of(model.card.task)
+    if answer is None:
+        return predict_images(model, images)
+    options = answer.AnswerOptions.parse(dict(asked or {}), "params")
+    table = predict_images(model, images)
+    nothing = dict.fromkeys(answer.COLUMNS)
+    cells = [
+        nothing if error else answer.cells_of(text, options)
+        for text, error in zip(table["prediction"], table["error"], strict=True)
+    ]
+    columns = {name: [row[name] for row in cells] for name in answer.COLUMNS}
+    said = pd.DataFrame(columns, index=table.index, dtype=object)
+    return pd.concat([said, table.drop(columns="prediction")], axis=1)
 
 
 def predict_images(model: TrainedModel, images: Iterable[bytes | Path | None]) -> pd.DataFrame:
     """Predict from image files given as bytes or paths; None stands for an image not given.
 
-    Images are decoded as the model asks for them, so memory does not grow with their number.
+    Images are decoded as the model asks for them, and their outputs become words before the next
+    ones are asked for, so memory does not grow with their number.
 
     Returns:
         One row per image, in order: the task's columns, then ``error`` (empty, or why this image
@@ -24,12 +56,28 @@ def predict_images(model: TrainedModel, images: Iterable[bytes | Path | None]) -
     options = DecodingOptions.parse(model.card.decoding, "decoding of the model's card")
     errors: list[str] = []
     frames: list[Frame] = []
-    outputs = model.outputs(_usable(images, model, options, errors, frames))
-    predictions = model.task.predict(outputs, model.card.classes, model.card.temperature, frames)
+    usable = _usable(images, model, options, errors, frames)
+    predictions = pd.concat(_parts(model, usable, frames))
     predictions.index = pd.Index([i for i, error in enumerate(errors) if not error])
     table = predictions.reindex(range(len(errors)))
     table["error"] = pd.Series(errors, table.index, dtype=object)
     return table
+
+
+def _parts(
+    model: TrainedModel, usable: Iterator[Array], frames: list[Frame]
+) -> Iterator[pd.DataFrame]:
+    """Predictions of so many images as are held at once, at least of none; ``frames`` go with
+    them."""
+    card, others = model.card, images_at_once(model.card.preprocessing) - 1
+    first = list(islice(usable, 1))
+    while True:
+        outputs = model.outputs(chain(first, islice(usable, others)))
+        yield model.task.predict(outputs, card.classes, card.temperature, frames)
+        frames.clear()
+        first = list(islice(usable, 1))
+        if not first:
+            return
 
 
 def _usable(
@@ -48,7 +96,7 @@ def _usable(
         else:
             errors.append("")
             view = model.card.preprocessing
-            frames.append(frame_of(found.pixels.shape, found.width, found.height, view))
+            frames.extend(frames_of(found.pixels.shape, found.width, found.height, view))
             yield found.pixels
 
 

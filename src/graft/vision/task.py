@@ -1,8 +1,8 @@
 """The shape that every task has. Loop and evaluation see this and cannot name a task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import pandas as pd
 import torch
@@ -71,6 +71,49 @@ class Metrics(Protocol):
         """Truth beside prediction on upright (H, W, C) uint8 pixels of any scale."""
 
 
+@dataclass(frozen=True)
+class Figure:
+    """What a task shows in reports beside what every task has.
+
+    Attributes:
+        caption: how to read it, in a line.
+        kind: ``table``: rows by their first column. ``lines``: columns name, x and y, both in 0..1.
+            ``dots``: columns x and y in one unit, and how many lie there; on the diagonal they
+            agree. The names of columns are shown; NaN is what is undefined.
+    """
+
+    title: str
+    caption: str
+    kind: Literal["table", "lines", "dots"]
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a heat map explains: ``speaks`` makes a scalar of a model's (1, ...) outputs."""
+
+    of: str
+    speaks: Callable[[torch.Tensor], torch.Tensor]
+
+
+@runtime_checkable
+class Illustrated(Protocol):
+    """`Metrics` that explain themselves in reports; a task may do without."""
+
+    def figures(self) -> Sequence[Figure]:
+        """In the order in which they are shown."""
+
+    def words(self) -> Mapping[str, str]:
+        """A line on each score, by its name, and on parts of the report that want their own words
+        here: ``confusion``, ``by_class``, ``calibration``, ``pictures``, ``attention``."""
+
+    def legend(self) -> Mapping[str, tuple[int, int, int]]:
+        """The RGB of what is drawn by `Metrics.show`."""
+
+    def evidence(self, row: int) -> Evidence:
+        """What a heat map of this row's image should explain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One row of the table of tasks: module-level functions, no inheritance.
@@ -89,7 +132,8 @@ class Task:
             for outputs of a model in evaluation mode that tell no loss.
         predict: (outputs, classes, temperature, frames) -> one row per image with at least
             ``prediction`` and ``score`` (0..1), then what the task adds. ``frames`` say how each
-            view lies in its upright original, in whose pixels predictions speak.
+            view lies in its upright original, in whose pixels predictions speak. Of a tiled image
+            there are several (`tiles.by_image`), unless the options' ``fitted_to`` refuses tiles.
         new_metrics: (predictions table, classes) -> `Metrics`; the table has the columns of
             ``predict`` and ``truth``, in the words of `graft.vision.data.truths.truth_in_words`.
     """

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from graft.vision.evaluation.calibration import fit_temperature, reliability_bins
+from graft.vision.evaluation.calibration import (
+    fit_score_temperature,
+    fit_temperature,
+    reliability_bins,
+)
 from graft.vision.task import ClassTable, LossOptions
 from graft.vision.tasks import choose_task
 
@@ -60,6 +64,22 @@ def test_fit_temperature__sharpens_what_is_always_right_and_flattens_what_is_nev
 def test_fit_temperature__few_images_leave_probabilities_as_they_are(images: int) -> None:
     logits, truths = draw(EXCLUSIVE, max(images, 1), seed=0)
     assert fit_temperature(logits[:images] * 5, truths[:images], EXCLUSIVE, TASK) == 1.0
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_fit_score_temperature__finds_what_scores_were_spoilt_by(temperature: float) -> None:
+    rng = np.random.default_rng(0)
+    odds = rng.normal(-1, 2, 20_000)
+    right = rng.random(20_000) < 1 / (1 + np.exp(-odds))
+    spoilt = 1 / (1 + np.exp(-odds * temperature))
+    found = fit_score_temperature(spoilt, right.astype(float))
+    assert found == pytest.approx(temperature, rel=0.05)
+
+
+def test_fit_score_temperature__leaves_few_scores_as_they_are() -> None:
+    assert fit_score_temperature(np.full(99, 0.9), np.zeros(99)) == 1.0
+    certain = fit_score_temperature(np.repeat([0.0, 1.0], 100), np.repeat([0.0, 1.0], 100))
+    assert np.isfinite(certain)
 
 
 def test_reliability_bins__hold_what_a_hand_counts() -> None:

@@ -14,8 +14,11 @@ from marks import contender
 
 from graft.vision.evaluation.options import EvaluationOptions
 from graft.vision.evaluation.report import ReportMaterial, render_report
+from graft.vision.evaluation.report.charts import Axes, Line, draw_chart, style_of
+from graft.vision.evaluation.report.grids import confusion_grid
 from graft.vision.evaluation.report.material import Picture
 from graft.vision.evaluation.verdict import judge
+from graft.vision.task import Figure
 
 EVIL = "<script>alert('x')</script>\"><img src=http://evil.example/a.png onerror=alert(1)>&amp;"
 NAN = float("nan")
@@ -41,7 +44,8 @@ def material(name: str = "wasp") -> ReportMaterial:
     ]
     units = [f"u{i}" for i in range(40)]
     classes = [name, "bee"]
-    pictures = [Picture(picture(i), f"{name} taken for bee", picture(i + 1)) for i in range(12)]
+    pictures = [Picture(picture(i), f"{name} taken for bee", source=name) for i in range(12)]
+    looks = [Picture(picture(i), name, picture(i + 1)) for i in range(6)]
     return ReportMaterial(
         case=name,
         task="classification",
@@ -59,7 +63,7 @@ def material(name: str = "wasp") -> ReportMaterial:
             "after": [],
         },
         worst=pictures,
-        attention=pictures[:6],
+        attention=looks,
         quality={
             "images": 80,
             "splits": {"train": 30, "val": 10, "test": 40},
@@ -76,6 +80,30 @@ def material(name: str = "wasp") -> ReportMaterial:
         },
         policy_preview=b"\x89PNG" + picture(0),
         facts={name: {name: name, "seed": 0}},
+    )
+
+
+def dense_material(name: str = "wasp") -> ReportMaterial:
+    """The same with all that a task may add to it."""
+    curves = pd.DataFrame(
+        {
+            "class": [name, name, "absent", "absent"],
+            "recall": [0.0, 1.0, 0.0, 1.0],
+            "precision": [1.0, 0.5, NAN, NAN],
+        }
+    )
+    dots = pd.DataFrame({"there": [0, 2, 30], "said": [1, 2, 28], name: [3, 1, 1]})
+    table = pd.DataFrame({"size": [name, "large"], "objects": [3, 0], "map": [0.25, NAN]})
+    return replace(
+        material(name),
+        figures=[
+            Figure(f"Curves of {name}", name, "lines", curves),
+            Figure("Counts", name, "dots", dots),
+            Figure("Sizes", name, "table", table),
+        ],
+        words={"accuracy": f"how often {name} is right", "confusion": f"objects of {name}"},
+        legend={name: (255, 0, 16), "bee": (1, 2, 3)},
+        worst=[Picture(picture(0), name, picture(1), f"worst: {name}", name)],
     )
 
 
@@ -100,6 +128,11 @@ class Reader(HTMLParser):
 @pytest.fixture(scope="module")
 def page() -> str:
     return render_report(material())
+
+
+@pytest.fixture(scope="module")
+def dense_page() -> str:
+    return render_report(dense_material())
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +171,32 @@ def test_report__figures_are_well_formed_whatever_the_names(page: str, evil_page
     assert len(figures_of(page)) == len(figures_of(evil_page)) == 5
     for figure in figures_of(page) + figures_of(evil_page):
         assert ElementTree.fromstring(figure).tag.endswith("svg")
+
+
+def test_report__escapes_every_name_that_a_task_adds(dense_page: str) -> None:
+    evil_page = render_report(dense_material(EVIL))
+    evil, plain = Reader(evil_page), Reader(dense_page)
+    assert evil.tags == plain.tags
+    assert not any(name.startswith("on") for name, _ in evil.attributes)
+    assert len(figures_of(evil_page)) == len(figures_of(dense_page)) == 7
+    for figure in figures_of(evil_page):
+        assert ElementTree.fromstring(figure).tag.endswith("svg")
+
+
+def test_report__shows_the_figures_words_and_colours_of_a_task(dense_page: str) -> None:
+    text = Reader(dense_page).text
+    for words in ("how often wasp is right", "objects of wasp", "Curves of wasp", "absent: n/a"):
+        assert words in text
+    assert "background:#ff0010" in dense_page
+    assert re.search(r"large\s*0\s*n/a", text)  # the size that no object has
+    assert "How often images of each class" not in text  # the task's words stand in their place
+
+
+def test_report__lays_truth_beside_prediction(dense_page: str, page: str) -> None:
+    shown = Reader(dense_page).text
+    assert "Truth beside prediction" in shown
+    assert "worst: wasp" in shown
+    assert "Truth beside prediction" not in Reader(page).text
 
 
 def test_report__shows_what_is_undefined_as_not_available(page: str) -> None:
@@ -180,3 +239,39 @@ def test_report__stays_small_with_many_classes(page: str) -> None:
     many = render_report(replace(material(), confusion=counts, per_class=per_class))
     assert len(page) < 400_000
     assert len(many) < 8_000_000
+
+
+def test_confusion__shows_shares_of_the_row_where_counts_are_long() -> None:
+    names = ["sky", "road", "absent"]
+    counts = pd.DataFrame([[99_000, 1_000, 0], [40, 60, 0], [0, 0, 0]], index=names, columns=names)
+    words = ElementTree.fromstring(confusion_grid(counts)).itertext()
+    written = [word for word in words if "said" not in word]
+    assert [word for word in written if word.isdigit()] == ["99", "1", "40", "60"]
+    assert "n/a" in written  # the class that the truth does not have
+
+
+def test_confusion__marks_as_right_what_has_the_same_name_only() -> None:
+    counts = pd.DataFrame([[3, 0], [0, 2]], index=["cell", "invented"], columns=["cell", "missed"])
+    drawn = confusion_grid(counts)
+    assert drawn.count("#0b6e99") == 1
+    assert drawn.count("#c2571a") == 1
+
+
+@pytest.mark.parametrize("highest", [1e-7, 0.004, 0.3, 1.0, 17.0, 4321.0])
+def test_chart__ends_at_a_round_value_that_holds_every_point(highest: float) -> None:
+    line = Line("one", [(1, 0), (2, highest)], "#000")
+    drawn = ElementTree.fromstring(draw_chart([line], Axes("epoch", "loss", whole_x=True)))
+    numbers = [float(word) for word in drawn.itertext() if re.fullmatch(r"[\d.e+-]+", word)]
+    assert max(numbers) >= min(highest, 2)
+    place = next(part for part in drawn.iter() if part.tag.endswith("polyline")).get("points", "")
+    assert all(0 <= float(pair.split(",")[1]) <= 250 for pair in place.split())
+
+
+def test_chart__counts_in_whole_numbers() -> None:
+    line = Line("one", [(1, 1), (2, 1), (3, 1)], "#000")
+    drawn = ElementTree.fromstring(draw_chart([line], Axes("epoch", "loss", whole_x=True)))
+    assert [word for word in drawn.itertext() if word in "123"][-3:] == ["1", "2", "3"]
+
+
+def test_chart__tells_apart_more_lines_than_it_has_colours() -> None:
+    assert len({style_of(number) for number in range(40)}) == 40

@@ -6,7 +6,8 @@ import torch
 from tiny_training import new_training, options_of
 
 from graft.vision.contenders.ground import Ground
-from graft.vision.training.mixing import Mix, mix_views
+from graft.vision.errors import OptionsError
+from graft.vision.training.mixing import Mix, check_mixing, mix_views
 
 
 def views(count: int = 6) -> torch.Tensor:
@@ -72,3 +73,12 @@ def test_training__weighs_both_truths_by_the_share(ground: Ground) -> None:
     own = torch.stack([torch.from_numpy(truth["targets"]) for truth in batch.truths])
     soft = mix.share * own + (1 - mix.share) * own[mix.partner]
     assert found.item() == pytest.approx(-(soft * logs).sum(1).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("place", ["boxes_xyxy", "mask"])
+def test_mixing__is_refused_for_truths_at_places(place: str) -> None:
+    truth = {"targets": np.ones(3, np.float32), place: np.zeros((1, 4))}
+    with pytest.raises(OptionsError, match=r"found: fine_tuning.cutmix_alpha: 0.5; allowed: 0 "):
+        check_mixing(options_of(cutmix_alpha=0.5), truth)
+    check_mixing(options_of(), truth)
+    check_mixing(options_of(cutmix_alpha=0.5), {"targets": truth["targets"]})

@@ -83,7 +83,7 @@ def _register(name: str, model: Any, package: Package) -> Any:
             artifacts={"model": str(package.files)},
             code_paths=[str(package.code)],
             signature=signature_of(model),
-            pip_requirements=requirements(),
+            pip_requirements=requirements(model.card.task),
         )
     created = _new_version(name, info, {**_tags(model.card), **package.digests})
     mlflow.MlflowClient().set_registered_model_alias(name, ALIAS, created.version)

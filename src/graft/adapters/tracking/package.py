@@ -4,25 +4,30 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
-from graft.adapters.tracking.imports import SOURCE, modules_behind
+from graft.adapters.tracking.imports import SOURCE, imported_names, modules_behind
 
 ENTRANCE = Path(__file__).with_name("serving.py")
 """The code that MLflow loads."""
-REQUIREMENTS = (
-    "mlflow",
-    "numpy",
-    "opencv-python-headless",
-    "pandas",
-    "pillow",
-    "pydantic",
-    "pydicom",
-    "safetensors",
-    "timm",
-    "torch",
-    "torchvision",
-)
+REQUIREMENTS = {
+    "albumentations": "albumentations",
+    "mlflow": "mlflow",
+    "numpy": "numpy",
+    "opencv-python-headless": "cv2",
+    "pandas": "pandas",
+    "pillow": "PIL",
+    "pydantic": "pydantic",
+    "pydicom": "pydicom",
+    "safetensors": "safetensors",
+    "segmentation-models-pytorch": "segmentation_models_pytorch",
+    "timm": "timm",
+    "torch": "torch",
+    "torchvision": "torchvision",
+}
+"""Packages of what predictions may import, with the name by which it is imported."""
+BESIDE = ("torchvision",)
+"""What timm imports; it must be of the same build as torch."""
 
 
 @dataclass(frozen=True)
@@ -56,25 +61,49 @@ def pack(model: Any, folder: Path) -> Package:
 
 
 def signature_of(model: Any) -> Any:
-    """Image bytes or paths in; the columns of a prediction out."""
+    """Image bytes or paths in, the columns of an answer out; params: what it may be asked for."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    from graft.vision.serving import predict_images
+    from graft.vision.serving import answer_images
+    from graft.vision.tasks import answer_of
 
-    columns = predict_images(model, []).dtypes
+    answer = answer_of(model.card.task)
+    columns: dict[str, Any] = answer.COLUMNS if answer else {}
+    fields = answer.AnswerOptions.model_fields if answer else {}
     inputs = [ColSpec("binary", "image", required=False), ColSpec("string", "path", required=False)]
     outputs = [
-        ColSpec("double" if kind.kind == "f" else "string", str(name), required=False)
-        for name, kind in columns.items()
+        ColSpec(
+            mlflow_type(columns.get(str(name), float if kind.kind == "f" else str)),
+            str(name),
+            required=False,
+        )
+        for name, kind in answer_images(model, []).dtypes.items()
     ]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+    params = [ParamSpec(name, "string", field.default) for name, field in fields.items()]
+    return ModelSignature(Schema(inputs), Schema(outputs), ParamSchema(params) if params else None)
 
 
-def requirements() -> list[str]:
-    """What a prediction imports, in the versions that are installed."""
+def mlflow_type(kind: Any) -> Any:
+    """MLflow's type for a Python one: a scalar, a list, or a dictionary whose keys are typed."""
+    from mlflow.types import DataType
+    from mlflow.types.schema import Array, Object, Property
+
+    if get_origin(kind) is list:
+        return Array(mlflow_type(*get_args(kind)))
+    if is_typeddict(kind):
+        return Object([Property(key, mlflow_type(of)) for key, of in get_type_hints(kind).items()])
+    names = {bytes: "binary", float: "double", int: "long", str: "string"}
+    return DataType[names[kind]]
+
+
+def requirements(task: str) -> list[str]:
+    """What a prediction of a task imports, in the versions that are installed."""
+    files = [*served_code(task).values(), ENTRANCE]
+    imported = {name.partition(".")[0] for file in files for name in imported_names(file)}
+    named = {name for name, module in REQUIREMENTS.items() if module in imported}
     pinned = []
-    for name in REQUIREMENTS:
+    for name in sorted(named.union(BESIDE)):
         try:
             pinned.append(f"{name}=={version(name).partition('+')[0]}")
         except PackageNotFoundError:
@@ -86,7 +115,8 @@ def served_code(task: str) -> dict[str, Path]:
     """What a prediction of a task runs through: with it, a model needs no installed graft."""
     from graft.vision.tasks import TASKS
 
-    return modules_behind("graft.vision.serving", "graft.vision.tasks", TASKS[task])
+    row = TASKS[task]
+    return modules_behind("graft.vision.serving", "graft.vision.tasks", row, f"{row}.answer")
 
 
 def _copy_code(task: str, target: Path) -> None:

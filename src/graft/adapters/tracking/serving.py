@@ -2,6 +2,7 @@
 
 import base64
 import os
+import sys
 from pathlib import Path
 
 import mlflow
@@ -12,26 +13,51 @@ COLUMNS = ("image", "path")
 
 
 class GraftedImageModel(mlflow.pyfunc.PythonModel):
-    """Images in, predictions with calibrated probabilities out.
+    """Images in, predictions with calibrated probabilities out: the columns of the signature.
 
     Input columns, one of them per row and the other empty: ``image`` (bytes of a file; base64 in a
     request) or ``path`` (of a file that this process can read). An image that cannot be used gets
     its reason in ``error`` and nothing else, so that one bad file does not stop the others.
+
+    What a task may be asked for beside images (``mask_format`` of masks) are ``params``. In the
+    answer to a request bytes are base64, and what is missing is null.
     """
 
     def load_context(self, context):
         """Load weights and card."""
+        files = Path(context.artifacts["model"])
+        _complete(files.parents[1] / "code")
         from graft.vision.tasks import load_trained
 
-        self._model = load_trained(Path(context.artifacts["model"]))
+        self._model = load_trained(files)
 
     def predict(self, context, model_input: pd.DataFrame, params=None):
         """One row per input row, in the same order."""
-        from graft.vision.serving import predict_images
+        from graft.vision.errors import OptionsError
+        from graft.vision.serving import answer_images
 
-        table = predict_images(self._model, _images(model_input))
+        try:
+            table = answer_images(self._model, _images(model_input), params)
+        except OptionsError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
         # A server answers in JSON, which has no NaN; a program wants columns of numbers.
-        return table.astype(object).where(table.notna(), None) if _in_server() else table
+        return _as_json(table) if _in_server() else table
+
+
+def _complete(code):
+    """Let packages that came with a model of another task find what only this model brought.
+
+    MLflow puts each model's code on the path, but a process imports a package from one place.
+    """
+    for name, module in list(sys.modules.items()):
+        part = code.joinpath(*name.split("."))
+        if name.partition(".")[0] == "graft" and part.is_dir():
+            module.__path__ = list(dict.fromkeys([*module.__path__, str(part)]))
+
+
+def _as_json(table):
+    coded = table.map(lambda x: base64.b64encode(x).decode() if isinstance(x, bytes) else x)
+    return coded.astype(object).where(coded.notna(), None)
 
 
 def _images(table):

@@ -24,4 +24,5 @@ class BackboneOptions(Options):
     image_size_px: int | None = Field(default=None, ge=32)
     """Side of the view; the weights' own when null."""
     crop_share: float | None = Field(default=None, gt=0, le=1)
-    fit: Literal["crop", "squash", "letterbox"] = "crop"
+    fit: Literal["crop", "squash", "letterbox", "tiles"] = "crop"
+    """How an image becomes views; ``tiles`` keeps its scale, for images with small objects."""

@@ -16,6 +16,7 @@ from graft.vision.records import Array, Truth, digest_of
 from graft.vision.task import LossOptions
 from graft.vision.training.batches import TrainingBatches, augmented_samples
 from graft.vision.training.loop import Trained, Training
+from graft.vision.training.mixing import check_mixing
 from graft.vision.training.options import FineTuningOptions
 
 HEAD_FROM_PROBE = ("lp_ft", "probe", "gradual", "norm_and_bias")
@@ -53,6 +54,7 @@ def run_training(
     """Train on the ground's train split, watched on its val split; resumes where it stopped."""
     train = ground.split("train")
     truths = ground.truths(train)
+    check_mixing(options, truths[0])
     digest = training_digest(name, ground, model, options)
     balance = _sampling_weights(truths) if options.class_balance == "sampling" else None
     augmenter = Augmenter(ground.policy, ground.task, ground.seed)

@@ -15,6 +15,7 @@ from graft.vision.backbones.options import BackboneOptions
 from graft.vision.data.masks import open_masks
 from graft.vision.data.options import IngestionOptions
 from graft.vision.data.pixels import PixelStore
+from graft.vision.data.shown_truths import words_shown
 from graft.vision.data.truths import truth_in_words
 from graft.vision.model import GraftedModel, ModelCard, TrainedModel
 from graft.vision.options import TaskOptions
@@ -23,6 +24,7 @@ from graft.vision.records import MaskReader, Truth, data_digest, named_rows
 from graft.vision.runtime import machine_record
 from graft.vision.task import ClassTable, Task
 from graft.vision.tasks import choose_task
+from graft.vision.tiles import frames_of
 from graft.vision.training.batches import Batch, plain_batches
 from graft.vision.training.validation import Validation
 
@@ -55,11 +57,30 @@ class Ground:
         return [truth_in_words(text, self.masks) for text in rows["truth"]]
 
     def frames(self, rows: pd.DataFrame) -> list[Frame]:
-        """How the view of each of these rows lies in its upright original."""
+        """How the views that a prediction takes of these rows lie in their upright originals."""
         return [
-            frame_of(self.pixels.read(row.sha256).shape, row.width, row.height, self.preprocessing)
+            frame
+            for row in named_rows(rows)
+            for frame in frames_of(self._shape(row), row.width, row.height, self.preprocessing)
+        ]
+
+    def plain_frames(self, rows: pd.DataFrame) -> list[Frame]:
+        """The same of the one plain view of each row, which differs where images are tiled."""
+        return [
+            frame_of(self._shape(row), row.width, row.height, self.preprocessing)
             for row in named_rows(rows)
         ]
+
+    def plain_words(self, rows: pd.DataFrame) -> list[str]:
+        """Truths in the words of predictions; where images are tiled, what the plain view shows."""
+        words = self.words(rows)
+        if self.preprocessing.fit != "tiles":
+            return words
+        frames = self.plain_frames(rows)
+        return [words_shown(text, frame) for text, frame in zip(words, frames, strict=True)]
+
+    def _shape(self, row: Any) -> tuple[int, ...]:
+        return self.pixels.read(row.sha256).shape
 
     @cached_property
     def plain(self) -> Augmenter:
@@ -77,8 +98,8 @@ class Ground:
         return Validation(
             self.task,
             self.classes,
-            self.words(val),
-            self.frames(val),
+            self.plain_words(val),
+            self.plain_frames(val),
             batches or (lambda: self.plain_batches(val)),
         )
 
@@ -138,7 +159,9 @@ def lay_ground(
     taught = split_manifest.loc[split_manifest["split"] == "train", "truth"]
     return Ground(
         task=chosen,
-        task_options=options.fitted_to(list(taught), preprocessing),
+        task_options=options.fitted_to(
+            list(taught), preprocessing, ingestion.decoding.short_side_px
+        ),
         classes=ClassTable.from_record(class_table),
         rows=split_manifest,
         pixels=PixelStore(pixel_folder, ingestion.decoding),

@@ -14,49 +14,76 @@ from graft.vision.contenders.ground import Ground
 from graft.vision.data.splits import units_of
 from graft.vision.errors import DataError
 from graft.vision.evaluation.bootstrap import bootstrap_scores
-from graft.vision.evaluation.calibration import fit_temperature
+from graft.vision.evaluation.calibration import fit_score_temperature, fit_temperature
 from graft.vision.evaluation.options import EvaluationOptions
 from graft.vision.evaluation.verdict import Contender, judge
 from graft.vision.model import TrainedModel
-from graft.vision.records import digest_of
+from graft.vision.records import Truth, digest_of
 from graft.vision.store import ArrayStore
+from graft.vision.task import LossOptions
+from graft.vision.tiles import images_at_once, view_count
 
 log = logging.getLogger("graft")
 
 
-CHUNK = 64
-"""Images whose outputs are held at a time: those of dense tasks are large."""
+def outputs_of(
+    ground: Ground, model: TrainedModel, rows: pd.DataFrame, plain: bool = False
+) -> torch.Tensor:
+    """(V, ...) outputs of these rows; what this model has said once is not computed again.
+
+    V counts views: of each image those that a prediction takes, or the ``plain`` one alone.
+    """
+    return _read(_say(ground, model, rows, plain), rows)
 
 
-def outputs_of(ground: Ground, model: TrainedModel, rows: pd.DataFrame) -> torch.Tensor:
-    """(N, ...) outputs of these rows; what this model has said once is not computed again."""
+def _say(
+    ground: Ground, model: TrainedModel, rows: pd.DataFrame, plain: bool = False
+) -> ArrayStore:
+    """The store of what this model said, in which none of these rows is missing."""
+    view = model.card.preprocessing
     weights, options = digest_state(dict(model.module.state_dict())), model.card.task_options
-    identity = [weights, digest_of(options), model.card.preprocessing.digest]
+    views = "plain" if plain and view.fit == "tiles" else "all"
+    identity = [weights, digest_of(options), view.digest, ground.pixels.options.digest, views]
     folder = Path(ground.pixels.array_store.folder).parent / "outputs"
-    store = ArrayStore(folder, digest_of([*identity, ground.pixels.options.digest])[:24])
-    missing = store.missing(rows["sha256"])
+    store = ArrayStore(folder, digest_of(identity)[:24])
+    missing, step = store.missing(rows["sha256"]), images_at_once(view)
     if missing:
         with store.writer() as writer:
-            for start in range(0, len(missing), CHUNK):
-                part = missing[start : start + CHUNK]
-                computed = model.outputs(ground.pixels.read(sha256) for sha256 in part)
-                for sha256, output in zip(part, computed.numpy(), strict=True):
-                    writer.add(sha256, output)
-    return torch.from_numpy(np.stack([store.read(sha256) for sha256 in rows["sha256"]]).copy())
+            for start in range(0, len(missing), step):
+                part = missing[start : start + step]
+                images = [ground.pixels.read(sha256) for sha256 in part]
+                computed = model.outputs(images, plain=plain)
+                counts = [1 if plain else view_count(pixels.shape, view) for pixels in images]
+                for sha256, output in zip(part, computed.split(counts), strict=True):
+                    writer.add(sha256, output.numpy())
+    return store
+
+
+def _read(store: ArrayStore, rows: pd.DataFrame) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate([store.read(sha256) for sha256 in rows["sha256"]]))
 
 
 def calibrate_models(ground: Ground, models: Sequence[TrainedModel]) -> dict[str, float]:
-    """One temperature per contender, fitted on val; 1.0 where val is too small."""
+    """One temperature per contender, fitted on val; 1.0 where val is too small.
+
+    By the task's loss; where outputs tell none, as of detectors, by how often scores are right.
+    """
     val = ground.split("val")
     if val.empty:
         return {model.card.contender: 1.0 for model in models}
     truths = [truth for batch in ground.plain_batches(val) for truth in batch.truths]
-    return {
-        model.card.contender: fit_temperature(
-            outputs_of(ground, model, val), truths, ground.classes, ground.task
-        )
-        for model in models
-    }
+    return {model.card.contender: _temperature(ground, model, val, truths) for model in models}
+
+
+def _temperature(
+    ground: Ground, model: TrainedModel, val: pd.DataFrame, truths: Sequence[Truth]
+) -> float:
+    outputs = outputs_of(ground, model, val, plain=True)
+    if not ground.task.loss(outputs, truths, ground.classes, LossOptions()).isnan():
+        return fit_temperature(outputs, truths, ground.classes, ground.task)
+    table = ground.task.predict(outputs, ground.classes, 1.0, ground.plain_frames(val))
+    table["truth"] = ground.plain_words(val)
+    return fit_score_temperature(*ground.task.new_metrics(table, ground.classes).reliability())
 
 
 def predict_contenders(
@@ -71,20 +98,26 @@ def predict_contenders(
         raise DataError("no test image is left to judge on", mend="see the quality report")
     units = pd.Series(units_of(ground.rows), index=ground.rows["id"])
     test["unit"] = units.loc[test["id"]].to_numpy()
+    step = images_at_once(ground.preprocessing)
+    parts = [test.iloc[start : start + step] for start in range(0, len(test), step)]
     tables = [
-        _predict_some(ground, model, test.iloc[start : start + CHUNK], calibrations)
+        _predict_some(ground, model.card.contender, store, part, calibrations)
         for model in models
-        for start in range(0, len(test), CHUNK)
+        for store in [_say(ground, model, test)]
+        for part in parts
     ]
     return pd.concat(tables, ignore_index=True)
 
 
 def _predict_some(
-    ground: Ground, model: TrainedModel, rows: pd.DataFrame, calibrations: Mapping[str, float]
+    ground: Ground,
+    name: str,
+    said: ArrayStore,
+    rows: pd.DataFrame,
+    calibrations: Mapping[str, float],
 ) -> pd.DataFrame:
     rows = rows.reset_index(drop=True)
-    name, frames = model.card.contender, ground.frames(rows)
-    outputs = outputs_of(ground, model, rows)
+    frames, outputs = ground.frames(rows), _read(said, rows)
     predicted = ground.task.predict(outputs, ground.classes, calibrations[name], frames)
     plain = predicted
     if calibrations[name] != 1.0:

@@ -9,17 +9,13 @@ import pandas as pd
 
 from graft.vision.contenders.ground import Ground
 from graft.vision.contenders.meeting import of_contender
-from graft.vision.evaluation.attention import class_activation, overlay
 from graft.vision.evaluation.calibration import reliability_bins
 from graft.vision.evaluation.options import EvaluationOptions
 from graft.vision.evaluation.report import ReportMaterial, render_report
-from graft.vision.evaluation.report.material import Picture
+from graft.vision.evaluation.report.pictures import Gallery, encode
 from graft.vision.model import TrainedModel
-from graft.vision.preprocessing import view_of, with_channels
-from graft.vision.records import Array, digest_of
-from graft.vision.task import Metrics
-
-PICTURE_PX = 200
+from graft.vision.records import digest_of
+from graft.vision.task import Illustrated, Metrics
 
 
 def render_page(
@@ -39,6 +35,8 @@ def render_page(
     """The report of one task of a case, as HTML."""
     rows = of_contender(contender_predictions, verdict["chosen"])
     metrics = ground.task.new_metrics(rows, ground.classes)
+    gallery = Gallery(test_predictions, metrics, ground.pixels)
+    own = metrics if isinstance(metrics, Illustrated) else None
     material = ReportMaterial(
         case=case,
         task=ground.task.name,
@@ -50,11 +48,14 @@ def render_page(
         # What was undefined, as without validation images, is an empty cell of the CSV.
         histories={n: table.replace("", np.nan).astype(float) for n, table in histories.items()},
         reliability=_reliability(ground, rows, metrics),
-        worst=_pictures(ground, test_predictions, metrics, options.worst_images),
-        attention=_attention(ground, chosen, test_predictions, metrics, options.attention_images),
+        worst=gallery.worst_to_best(options.worst_images),
+        attention=gallery.looks(chosen, options.attention_images),
         quality=quality,
-        policy_preview=policy_preview,
+        policy_preview=_as_jpeg(policy_preview),
         facts=_facts(ground, chosen, probe_report, quality),
+        figures=own.figures() if own else (),
+        words=own.words() if own else {},
+        legend=own.legend() if own else {},
     )
     return render_report(material)
 
@@ -62,71 +63,17 @@ def render_page(
 def _reliability(
     ground: Ground, rows: pd.DataFrame, metrics: Metrics
 ) -> dict[str, list[dict[str, float]]]:
-    before = ground.task.new_metrics(
+    plain = ground.task.new_metrics(
         rows.assign(score=rows["uncalibrated_score"].astype(float)), ground.classes
     )
-    return {
-        "before": reliability_bins(*before.reliability()),
-        "after": reliability_bins(*metrics.reliability()),
-    }
+    before, after = (reliability_bins(*found.reliability()) for found in (plain, metrics))
+    return {"predictions": after} if before == after else {"before": before, "after": after}
 
 
-def _pictures(
-    ground: Ground, predictions: pd.DataFrame, metrics: Metrics, count: int
-) -> list[Picture]:
-    """The worst images, the surest errors first; a median and the best one where scores differ."""
-    scores = metrics.image_scores()
-    order = _from_the_worst(predictions, scores)
-    worst = [row for row in order if scores[row] < 1][:count]
-    middle = [row for row in (order[len(order) // 2 :][:1] + order[-1:]) if row not in worst]
-    partial = ((scores > 0) & (scores < 1)).any()
-    shown = [*worst, *(middle if partial else [])]
-    return [_picture(ground, predictions, metrics, row) for row in shown]
-
-
-def _from_the_worst(predictions: pd.DataFrame, scores: Array) -> list[int]:
-    keyed = np.where(np.isfinite(scores), scores, np.inf)
-    order = np.lexsort((-predictions["score"].to_numpy(float), keyed))
-    return [int(row) for row in order if np.isfinite(scores[row])]
-
-
-def _picture(ground: Ground, predictions: pd.DataFrame, metrics: Metrics, row: int) -> Picture:
-    shown = metrics.show(row, ground.pixels.read(predictions["sha256"].iloc[row]))
-    companion = None if shown.companion is None else _encode(shown.companion)
-    path = predictions["path"].iloc[row]
-    return Picture(_encode(shown.picture), f"{shown.caption}: {path}", companion)
-
-
-def _attention(
-    ground: Ground, model: TrainedModel, predictions: pd.DataFrame, metrics: Metrics, count: int
-) -> list[Picture]:
-    """Where the model looks: half on images that it does badly, half spread over the others."""
-    scores = metrics.image_scores()
-    order = _from_the_worst(predictions, scores)
-    bad = [row for row in order if scores[row] < 1][: count // 2]
-    good = [row for row in order if row not in bad]
-    places = np.linspace(0, max(0, len(good) - 1), min(len(good), count - len(bad))).astype(int)
-    pictures = []
-    for row in [*(good[place] for place in places), *bad]:
-        said = predictions.iloc[row]
-        pixels = ground.pixels.read(said["sha256"])
-        view = view_of(pixels, model.card.preprocessing)
-        name = str(said["prediction"]).split("|")[0]
-        output = ground.classes.names.index(name) if name in ground.classes.names else None
-        heat = overlay(view, class_activation(model.module, view, output))
-        caption = metrics.show(row, pixels).caption
-        pictures.append(Picture(_encode(view), caption, _encode(heat)))
-    return pictures
-
-
-def _encode(pixels: Array) -> bytes:
-    """A small JPEG."""
-    pixels = np.ascontiguousarray(with_channels(pixels, 3)[:, :, ::-1])
-    scale = PICTURE_PX / max(pixels.shape[:2])
-    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    small = cv2.resize(pixels, size, interpolation=interpolation)
-    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()
+def _as_jpeg(png: bytes) -> bytes:
+    """As a JPEG, where that is smaller: pages are mailed."""
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    return png if pixels is None else min(png, encode(pixels[:, :, ::-1]), key=len)
 
 
 def _facts(

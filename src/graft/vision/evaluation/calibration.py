@@ -15,6 +15,8 @@ from graft.vision.task import ClassTable, LossOptions, Task
 
 LEAST, GREATEST = 0.05, 20.0
 ENOUGH_IMAGES = 10
+ENOUGH_SCORES = 100
+SMALLEST = 1e-6
 
 
 def fit_temperature(
@@ -39,6 +41,30 @@ def fit_temperature(
     before = float(task.loss(outputs.double(), truths, classes, plain))
     after = float(task.loss(outputs.double() / temperature, truths, classes, plain))
     return temperature if after <= before else 1.0
+
+
+def fit_score_temperature(scores: np.ndarray, right: np.ndarray) -> float:
+    """The temperature that the log-odds of scores are divided by for the least log-loss.
+
+    For tasks whose outputs tell no loss, as of detectors, whose scores say how likely a box is
+    right. 1.0 with few scores.
+
+    Args:
+        scores: (M,) in 0..1.
+        right: (M,) 0 or 1.
+    """
+    if len(scores) < ENOUGH_SCORES:
+        return 1.0
+    clipped = np.clip(scores, SMALLEST, 1 - SMALLEST)
+    odds, hits = np.log(clipped) - np.log1p(-clipped), right.sum()
+    smoothed = np.where(right > 0, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2))
+
+    def loss_at(logarithm: float) -> float:
+        scaled = odds / np.exp(logarithm)
+        return float(np.mean(np.logaddexp(0, scaled) - smoothed * scaled))
+
+    found = minimize_scalar(loss_at, bounds=(np.log(LEAST), np.log(GREATEST)), method="bounded")
+    return float(np.exp(found.x)) if found.fun <= loss_at(0.0) else 1.0
 
 
 def reliability_bins(

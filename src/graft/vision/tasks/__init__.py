@@ -1,11 +1,14 @@
 """THE TABLE: the only place where a task's name becomes a `Task`.
 
-A row names the module of a task; it exposes ``TASK`` and ``TaskOptions``. Rows are imported when
-asked for, so that listing the tasks costs nothing.
+A row names the module of a task; it exposes ``TASK`` and ``TaskOptions``. Where a prediction's
+words are more than plain text, its module ``answer`` says how a served model lays them out. Rows
+are imported when asked for, so that listing the tasks costs nothing.
 """
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from graft.vision.errors import OptionsError, nearest
@@ -50,3 +53,13 @@ def load_trained(folder: "Path") -> "TrainedModel":
     card = read_card(folder)
     task, options = choose_task({"name": card.task, **card.task_options})
     return load_model(folder, task, options)
+
+
+def answer_of(name: str) -> ModuleType | None:
+    """How a served model of this task lays out its predictions; None: as they are.
+
+    The module has ``COLUMNS`` (types by name), ``AnswerOptions`` (what a caller may ask for) and
+    ``cells_of(prediction, options)`` (the columns' values).
+    """
+    module = f"{TASKS[name]}.answer"
+    return import_module(module) if find_spec(module) else None

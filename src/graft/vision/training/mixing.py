@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from graft.vision.errors import OptionsError
+from graft.vision.records import Truth
 from graft.vision.training.options import FineTuningOptions
 
 
@@ -15,6 +17,23 @@ class Mix:
     views: torch.Tensor
     partner: list[int]
     share: float
+
+
+def check_mixing(options: FineTuningOptions, truth: Truth) -> None:
+    """Raise `OptionsError` where truths lie at places of the image: half an image has half of
+    them, and not all of them half as much."""
+    mixing = {
+        f"fine_tuning.{name}": getattr(options, name)
+        for name in ("mixup_alpha", "cutmix_alpha")
+        if getattr(options, name) > 0
+    }
+    if mixing and truth.keys() != {"targets"}:
+        raise OptionsError(
+            "mixup and cutmix need truths of whole images",
+            found=", ".join(f"{name}: {value:g}" for name, value in mixing.items()),
+            allowed="0 for boxes and masks",
+            mend="set both to 0, or leave them out",
+        )
 
 
 def mix_views(

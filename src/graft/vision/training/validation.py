@@ -19,8 +19,9 @@ class Validation:
     """Scores a model on the plain views, or stored features, of a split.
 
     Attributes:
-        words: the truth of each image in the words of predictions.
-        frames: how each view lies in its original.
+        words: the truth of each image in the words of predictions; of a tiled image, what its
+            view shows of it.
+        frames: how the one view of each image lies in its original.
         batches: makes the split's batches anew, in the order of words and frames.
     """
 

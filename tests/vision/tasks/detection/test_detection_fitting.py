@@ -63,3 +63,12 @@ def test_fitted_to__leaves_the_defaults_with_few_boxes() -> None:
 def test_options__refuse_what_does_not_fit(wrong: dict[str, object]) -> None:
     with pytest.raises(OptionsError, match=next(iter(wrong))):
         TaskOptions.parse(wrong, "task detection")
+
+
+def test_fitted_to__tiles_takes_sizes_as_the_stored_pixels_have_them() -> None:
+    tiles = VIEW.model_copy(update={"fit": "tiles"})
+    texts = texts_of(48, 72)
+    width, height = json.loads(texts[0])["size_px"]
+    halved = TaskOptions().fitted_to(texts, tiles, min(width, height) // 2)
+    assert halved == TaskOptions().fitted_to(texts_of(24, 36), tiles, min(width, height))
+    assert halved.anchor_scales != TaskOptions().fitted_to(texts, tiles).anchor_scales

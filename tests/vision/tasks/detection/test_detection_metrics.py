@@ -5,10 +5,13 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from detection_cases import class_table, coco_class_precisions, coco_scores, draw_table, words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from graft.vision.task import Illustrated
+from graft.vision.tasks.detection.drawing import _meet, _name
 from graft.vision.tasks.detection.metrics import INVENTED, MISSED, new_metrics
 
 A, B = [10.0, 10.0, 110.0, 110.0], [300.0, 300.0, 420.0, 400.0]
@@ -133,6 +136,88 @@ def test_show__draws_on_pixels_of_any_scale() -> None:
         assert (shown.picture[top, left] != 128).any()
         assert (shown.companion != shown.picture).any()
         assert (pixels == 128).all()
+
+
+def test_show__dashes_what_is_missed_and_what_is_invented() -> None:
+    far = [500, 500, 700, 700]
+    table = table_of((words([A, far], [0, 0]), words([A, B], [0, 1], [0.9, 0.8])))
+    shown = new_metrics(table, class_table(2)).show(0, np.full((800, 800, 3), 128, np.uint8))
+    assert shown.companion is not None
+    assert shown.caption == "of 2 objects 1 found and 1 missed; 1 wrong or invented"
+    bottoms = {"found": (shown.picture, A), "missed": (shown.picture, far)}
+    bottoms |= {"right": (shown.companion, A), "invented": (shown.companion, B)}
+    for name, (picture, box) in bottoms.items():
+        left, _, right, bottom = map(int, box)
+        line = picture[bottom, left + 8 : right - 8]
+        assert (len(np.unique(line, axis=0)) == 1) == (name in ("found", "right")), name
+
+
+def test_draw_boxes__never_writes_a_name_on_another() -> None:
+    crowd = [[100 + i, 100 + i, 160 + i, 160 + i] for i in range(30)]
+    taken: list[tuple[int, int, int, int]] = []
+    canvas = np.zeros((400, 400, 3), np.uint8)
+    for box in crowd:
+        _name(canvas, ["a long name 0.99", "0.99"], box, (255, 255, 255), taken)
+    assert 1 < len(taken) < 30
+    for i, one in enumerate(taken):
+        assert 0 <= one[0] < one[2] <= 400
+        assert 0 <= one[1] < one[3] <= 400
+        assert not any(_meet(one, other) for other in taken[:i])
+
+
+def test_figures__tell_curves_counts_and_sizes() -> None:
+    small = [0, 0, 20, 20]
+    table = table_of(
+        (words([A, small], [0, 0]), words([A, B], [0, 1], [0.9, 0.8])),
+        (words([A], [0]), words([A, A], [0, 0], [0.7, 0.6])),
+        (words([], []), words([], [], [])),
+    )
+    metrics = new_metrics(table, class_table(2))
+    assert isinstance(metrics, Illustrated)
+    curves, images, classes, sizes = metrics.figures()
+    absent = curves.table[curves.table["class"] == "c1"]
+    assert absent["precision"].isna().all()
+    assert images.table.to_numpy().tolist() == [[0, 0, 1], [1, 2, 1], [2, 2, 1]]
+    counts = classes.table.set_index("class")
+    assert counts.loc["c0"].tolist()[:5] == [3, 3, 2, 1, 1]
+    assert counts.loc["c1"].tolist()[:5] == [0, 1, 0, 0, 1]
+    assert counts.loc["c0", "miscount per image"] == pytest.approx(2 / 3)
+    assert sizes.table["objects"].tolist()[0] == 3
+    scores = metrics.scores()
+    found = dict(
+        zip(("map", "map_small", "map_medium", "map_large"), sizes.table["mAP"], strict=True)
+    )
+    assert found == pytest.approx({name: scores[name] for name in found}, nan_ok=True)
+    assert set(metrics.scores()) <= set(metrics.words())
+    assert list(metrics.legend()) == ["c0", "c1"]
+
+
+def test_figures__of_no_images_are_undefined() -> None:
+    figures = new_metrics(table_of(), class_table(2)).figures()
+    assert figures[2].table["miscount per image"].isna().all()
+    assert figures[3].table["mAP"].isna().all()
+
+
+def test_evidence__is_the_log_odds_of_the_boxes_that_are_sure() -> None:
+    table = table_of(
+        (words([], []), words([A, A, A], [0, 0, 0], [0.99, 0.6, 0.4])),
+        (words([], []), words([A, A], [0, 0], [0.3, 0.1])),
+        (words([], []), words([], [], [])),
+    )
+    metrics = new_metrics(table, class_table(1))
+    for row, (scores, which, name) in enumerate(
+        (
+            ([0.99, 0.6, 0.4, 0], [0.99, 0.6], "2 boxes"),
+            ([0.3, 0.1], [0.3], "0.30"),
+            ([0.0], [], "no"),
+        )
+    ):
+        outputs = torch.zeros(1, len(scores), 6)
+        outputs[0, :, 4] = torch.tensor(scores)
+        evidence = metrics.evidence(row)
+        wanted = sum(np.log(score / (1 - score)) for score in which)
+        assert float(evidence.speaks(outputs)) == pytest.approx(wanted, abs=1e-4)
+        assert name in evidence.of
 
 
 def test_scores__of_a_thousand_resamples_take_seconds() -> None:

@@ -9,12 +9,13 @@ from drawn_masks import CLASSES, IGNORED, draw_mask, in_words, table_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.spatial import cKDTree
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
 from graft.vision.errors import DataError
 from graft.vision.preprocessing import Frame
 from graft.vision.records import Array
-from graft.vision.task import ClassTable
+from graft.vision.task import ClassTable, Illustrated
 from graft.vision.tasks.segmentation import TASK
 from graft.vision.tasks.segmentation.boundaries import TOLERANCE, boundary_scores, edges_of
 from graft.vision.tasks.segmentation.metrics import SegmentationMetrics
@@ -220,8 +221,10 @@ def _f_by_hand(true: Array, said: Array, reach: float) -> float:
         return math.nan
     if len(true) == 0 or len(said) == 0:
         return 0.0
-    away = np.hypot(*(true[:, None] - said[None]).transpose(2, 0, 1))
-    recall, precision = (away.min(1) <= reach).mean(), (away.min(0) <= reach).mean()
+    recall, precision = (
+        (cKDTree(others).query(places)[0] <= reach).mean()
+        for places, others in ((true, said), (said, true))
+    )
     return 2 * precision * recall / max(precision + recall, 1e-12)
 
 
@@ -283,6 +286,45 @@ def test_show__has_a_colour_of_its_own_for_each_of_many_classes() -> None:
     shown = TASK.new_metrics(rows, table).show(0, np.zeros((2, 50, 3), np.uint8))
     assert len(np.unique(shown.picture[0], axis=0)) == 50
     assert "44 more" in shown.caption
+
+
+def test_figures__tell_images_and_classes() -> None:
+    field, pond = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
+    half = field.copy()
+    half[:2] = 1
+    metrics = metrics_of([field, pond, half, half], [field, field, half, pond])
+    assert isinstance(metrics, Illustrated)
+    images, classes = metrics.figures()
+    curve = images.table[images.table["name"] == "mean IoU"]
+    assert curve["score"].tolist() == sorted(metrics.image_scores())
+    assert curve["share of images"].tolist() == [0.125, 0.375, 0.625, 0.875]
+    table = classes.table.set_index("class")
+    columns = ["images with it", "found", "found in part", "missed", "invented"]
+    assert table.loc["field", columns].tolist() == [3, 2, 0, 1, 1]
+    assert table.loc["pond", columns].tolist() == [3, 2, 0, 1, 0]
+    assert table.loc["hut", columns].tolist() == [0, 0, 0, 0, 0]
+    assert table["share of pixels"].tolist() == pytest.approx([0.5, 0.5, 0])
+    assert set(metrics.scores()) <= set(metrics.words())
+    assert metrics.legend()["field"] == (0, 130, 200)
+
+
+def test_figures__of_nothing_judged_are_empty() -> None:
+    void = np.full((4, 4), IGNORED, np.uint8)
+    images, classes = metrics_of([void], [np.zeros((4, 4), np.uint8)]).figures()
+    assert len(images.table) == 0
+    assert classes.table["images with it"].tolist() == [0, 0, 0]
+
+
+def test_evidence__is_the_logits_of_the_class_that_is_met_least() -> None:
+    truth, said = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
+    truth[:5], said[:3] = 1, 1  # pond 3/5, field 5/7
+    evidence = metrics_of([truth], [said]).evidence(0)
+    assert evidence.of == "pond (IoU 0.60)"
+    logits = torch.zeros(1, 3, 2, 2)
+    logits[0, 1, 0] = torch.tensor([2.0, 3.0])
+    logits[0, 0, 1] = 5
+    assert float(evidence.speaks(logits)) == 5
+    assert float(evidence.speaks(-logits)) == 0
 
 
 def test_predictions__are_words_that_metrics_and_people_read() -> None:

@@ -49,7 +49,8 @@ def test_predict__lays_the_view_back_over_the_original(
     fit: str, size: int, shape: tuple[int, int]
 ) -> None:
     mask = np.where(draw_mask(*shape) == 255, 0, draw_mask(*shape)).astype(np.uint8)
-    found, _ = mask_of(*_with_temperature(*logits_of(mask, fit, size)))
+    logits, frame = logits_of(mask, fit, size)
+    found, _ = mask_of(logits[None], 1.0, [frame])
     assert found.shape == shape
     seen = slice(None)
     if fit == "crop":  # only the centre square was seen
@@ -58,10 +59,6 @@ def test_predict__lays_the_view_back_over_the_original(
         seen = tuple(slice(top, top + side) for top in tops)  # type: ignore[assignment]
     for number in range(3):
         assert iou(found[seen], mask[seen], number) > 0.95
-
-
-def _with_temperature(logits: torch.Tensor, frame: Frame) -> tuple[torch.Tensor, float, Frame]:
-    return logits, 1.0, frame
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -84,17 +81,17 @@ def test_predict__has_the_size_of_any_original(
 def test_predict__does_not_depend_on_its_stripes(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = Frame(50, 37, 32 / 50, 32 / 37, 0.0, 0.0)
     logits = torch.randn(3, 8, 8)
-    mask, score = mask_of(logits, 1.0, frame)
+    mask, score = mask_of(logits[None], 1.0, [frame])
     module = import_module("graft.vision.tasks.segmentation.predict")
     monkeypatch.setattr(module, "STRIPE_VALUES", 3 * 50 * 2)
-    other, same = mask_of(logits, 1.0, frame)
+    other, same = mask_of(logits[None], 1.0, [frame])
     assert (mask == other).all()
     assert score == pytest.approx(same)
 
 
 def test_predict__enlarges_as_bilinear_interpolation_does() -> None:
     logits = torch.randn(3, 8, 8)
-    mask, score = mask_of(logits, 2.0, Frame(50, 37, 32 / 50, 32 / 37, 0.0, 0.0))
+    mask, score = mask_of(logits[None], 2.0, [Frame(50, 37, 32 / 50, 32 / 37, 0.0, 0.0)])
     enlarged = torch.nn.functional.interpolate(
         (logits / 2).softmax(0)[None], (37, 50), mode="bilinear", align_corners=False
     )[0]
@@ -116,7 +113,7 @@ def test_predict__cuts_off_what_lies_in_the_padding() -> None:
     logits = torch.zeros(3, 16, 16)
     logits[1] = 9  # the padding, above and below
     logits[1, 6:10], logits[2, 6:10] = 0, 9
-    assert (mask_of(logits, 1.0, frame)[0] == 2).all()
+    assert (mask_of(logits[None], 1.0, [frame])[0] == 2).all()
 
 
 def test_predict__of_no_image_is_an_empty_table() -> None:

@@ -1,19 +1,25 @@
 """All that the page shows, as plain tables and records."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from graft.vision.task import Figure
+
+RGB = tuple[int, int, int]
+
 
 @dataclass(frozen=True)
 class Picture:
-    """An encoded picture with its caption; ``companion`` stands beside it."""
+    """An encoded picture of the file ``source``; ``companion`` stands beside it."""
 
     image: bytes
     caption: str
     companion: bytes | None = None
+    label: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,9 +31,12 @@ class ReportMaterial:
         per_class: class, images, scores; NaN where undefined.
         confusion: counts, truth in rows and prediction in columns.
         histories: model -> epoch, train_loss, val_loss, val_<primary>, ...
-        reliability: ``before`` and ``after`` temperature scaling: bins of confidence and share
-            right.
+        reliability: ``before`` and ``after`` temperature scaling, or one line where that changed
+            nothing: bins of confidence, share right and what they hold (``images``).
+        worst: then, where image scores differ, a median and the best; truth beside prediction.
+        attention: what was said, beside where the model looked.
         facts: section -> what -> value, for the tables at the end.
+        figures, words, legend: as in `graft.vision.task.Illustrated`.
     """
 
     case: str
@@ -44,3 +53,6 @@ class ReportMaterial:
     quality: Mapping[str, Any]
     policy_preview: bytes
     facts: Mapping[str, Mapping[str, Any]]
+    figures: Sequence[Figure] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+    legend: Mapping[str, RGB] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 import base64
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +10,51 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from graft.vision.evaluation.report import figures
-from graft.vision.evaluation.report.material import ReportMaterial
+from graft.vision.evaluation.report.grids import confusion_grid
+from graft.vision.evaluation.report.material import RGB, ReportMaterial
 
 NOT_AVAILABLE = "n/a"
+WORDS = {
+    "confusion": "How often images of each class (row) were given each class (column): blue is "
+    "right, orange is wrong; the darker, the more of its row.",
+    "by_class": "",
+    "calibration": "Of what the model says with confidence 0.8, 8 of 10 should be right: dots "
+    "on the dashed line. Below it the model is too sure, above it too modest. The larger a dot, "
+    "the more it stands for.",
+    "pictures": "The images that the model does worst, the surest errors first.",
+    "attention": "What speaks for the predicted class, by its gradient on the feature maps "
+    "(Grad-CAM): from purple (little) to yellow (most). A model that looks at borders, "
+    "labels or background has learned the wrong thing.",
+}
+LOWER_IS_BETTER = ("log_loss", "calibration_error")
 
 
 def render_report(material: ReportMaterial) -> str:
     """One HTML page with inline style, figures and pictures."""
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {
+    filters: dict[str, Callable[..., Any]] = {
         "number": number,
         "signed": lambda value: number(value, sign=True),
         "cell": lambda value: number(value) if isinstance(value, float) else value,
+        "interval": interval,
         "words": lambda name: str(name).replace("_", " "),
         "data_uri": data_uri,
+        "colour": colour,
     }
+    environment.filters.update(filters)
     template = environment.from_string((Path(__file__).parent / "page.html").read_text())
-    verdict = material.verdict
     # The figures escape what they are given; only they are trusted as markup.
     return template.render(
         m=material,
-        bars=Markup(figures.interval_bars(verdict["table"], verdict["best"], verdict["chosen"])),
+        words={**WORDS, **material.words},
+        lower=[name for name in LOWER_IS_BETTER if name in material.scores],
+        bars=Markup(figures.interval_bars(material.verdict["table"], material.verdict["chosen"])),
         losses=Markup(figures.learning_curves(material.histories)),
         curve=Markup(figures.score_curves(material.histories, material.primary)),
-        confusion=Markup(figures.confusion(material.confusion)),
+        confusion=Markup(confusion_grid(material.confusion)),
         reliability=Markup(figures.reliability(material.reliability)),
+        charts=[(f, Markup(figures.task_figure(f))) for f in material.figures if f.kind != "table"],
+        tables=[figure for figure in material.figures if figure.kind == "table"],
     )
 
 
@@ -42,6 +63,17 @@ def number(value: Any, *, sign: bool = False) -> str:
     if not isinstance(value, int | float) or not math.isfinite(value):
         return NOT_AVAILABLE
     return f"{value:+.3f}" if sign else f"{value:.3f}"
+
+
+def interval(found: Any) -> str:
+    """From ``low`` to ``high``; one ``n/a`` where both are undefined."""
+    ends = [number(found[end]) for end in ("low", "high")]
+    return NOT_AVAILABLE if set(ends) == {NOT_AVAILABLE} else " to ".join(ends)
+
+
+def colour(rgb: RGB) -> str:
+    """RGB as style sheets say it."""
+    return "#" + "".join(f"{int(channel):02x}" for channel in rgb)
 
 
 def data_uri(image: bytes) -> str:

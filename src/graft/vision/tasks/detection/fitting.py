@@ -18,7 +18,10 @@ FEW_BOXES = 20
 
 
 def fit_anchors(
-    options: TaskOptions, texts: Sequence[str], view: Preprocessing
+    options: TaskOptions,
+    texts: Sequence[str],
+    view: Preprocessing,
+    short_side_px: int | None = None,
 ) -> dict[str, tuple[float, ...]]:
     """``anchor_scales`` and ``anchor_ratios`` where the options leave them null.
 
@@ -29,8 +32,9 @@ def fit_anchors(
     Args:
         texts: truth texts of the training split.
         view: how images become what the detector sees.
+        short_side_px: to which the shorter side of stored pixels is reduced, if at all.
     """
-    sides = _sides_in_view(texts, view)
+    sides = _sides_in_view(texts, view, short_side_px)
     if len(sides) < FEW_BOXES:
         return {}
     fitted: dict[str, tuple[float, ...]] = {}
@@ -44,7 +48,7 @@ def fit_anchors(
     return fitted
 
 
-def _sides_in_view(texts: Sequence[str], view: Preprocessing) -> Array:
+def _sides_in_view(texts: Sequence[str], view: Preprocessing, short_side_px: int | None) -> Array:
     """(M, 2) widths and heights in px of the view of all boxes."""
     sides = [np.zeros((0, 2))]
     for text in texts:
@@ -52,7 +56,11 @@ def _sides_in_view(texts: Sequence[str], view: Preprocessing) -> Array:
         if not said["classes"]:
             continue
         width, height = said["size_px"]
-        frame = frame_of((height, width), width, height, view)
+        stored = (height, width)
+        if view.fit == "tiles" and short_side_px:  # whose scale is that of the stored pixels
+            kept = min(1.0, short_side_px / min(stored))
+            stored = (round(height * kept), round(width * kept))
+        frame = frame_of(stored, width, height, view)
         boxes = np.array(said["boxes_xyxy"], float)
         sides.append((boxes[:, 2:] - boxes[:, :2]) * [frame.scale_x, frame.scale_y])
     return np.concatenate(sides)

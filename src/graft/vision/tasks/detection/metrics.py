@@ -1,19 +1,27 @@
 """Scores of detection: COCO's, checked against pycocotools in the tests."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from graft.vision.records import Array
-from graft.vision.task import ClassTable, Shown
+from graft.vision.task import ClassTable, Evidence, Figure, Shown
 from graft.vision.tasks.detection.average_precision import RECALLS, AveragePrecision, find
 from graft.vision.tasks.detection.boxes import Boxes, boxes_in, overlaps
-from graft.vision.tasks.detection.drawing import draw_boxes
+from graft.vision.tasks.detection.drawing import colour_of, draw_boxes
+from graft.vision.tasks.detection.illustrations import (
+    SURE,
+    WORDS,
+    counts_per_class,
+    counts_per_image,
+    evidence_for,
+    precision_recall,
+    scores_by_size,
+)
 from graft.vision.tasks.detection.matching import match_greedily
 
-SURE = 0.5
-"""Score from which a prediction is counted, confused and drawn as said."""
 LOOSEST = np.array([0.5])
 MISSED, INVENTED = "missed", "invented"
 
@@ -90,20 +98,21 @@ class DetectionMetrics:
     def counts(self) -> pd.DataFrame:
         """Per image: ``objects``, ``predictions`` (score 0.5 or more), ``right`` (at IoU 0.5) and
         ``error`` (how many predictions too many, or too few)."""
-        right = np.zeros(len(self._truth))
-        for part in self._found:
-            hit = part.right[0, 0] & (part.score >= SURE)
-            right += np.bincount(part.image[hit], minlength=len(right))
-        objects = np.array([len(truth) for truth in self._truth], int)
-        said = np.array([len(_sure(said)) for said in self._said], int)
+        objects, said, right = (found.sum(axis=1) for found in self._counts())
         return pd.DataFrame(
-            {
-                "objects": objects,
-                "predictions": said,
-                "right": right.astype(int),
-                "error": said - objects,
-            }
+            {"objects": objects, "predictions": said, "right": right, "error": said - objects}
         )
+
+    def _counts(self) -> tuple[Array, Array, Array]:
+        """(N, C) objects, predictions that are sure, and those of them that are right."""
+        said, right = np.zeros((2, len(self._truth), len(self._classes)), int)
+        for class_id, part in enumerate(self._found):
+            sure = part.score >= SURE
+            said[:, class_id] = np.bincount(part.image[sure], minlength=len(said))
+            hit = sure & part.right[0, 0]
+            right[:, class_id] = np.bincount(part.image[hit], minlength=len(said))
+        objects = np.stack([part.objects[:, 0] for part in self._found], axis=1).astype(int)
+        return objects, said, right
 
     def curves(self) -> pd.DataFrame:
         """Columns ``class``, ``recall``, ``precision`` at IoU 0.5: 101 points per class."""
@@ -123,21 +132,62 @@ class DetectionMetrics:
         return scores, right.astype(float)
 
     def show(self, row: int, pixels: Array) -> Shown:
-        """Objects drawn on the picture; predictions on its companion, thin where score < 0.5."""
+        """Objects drawn on the picture, dashed where missed; predictions on its companion, dashed
+        where wrong, thin where their score is below 0.5."""
         width, height = json.loads(self._texts[row])["size_px"]
         scale = np.array([pixels.shape[1] / width, pixels.shape[0] / height] * 2)
         truth, said = self._truth[row], self._said[row]
-        error = int(self.counts()["error"].iloc[row])
-        return Shown(
-            draw_boxes(pixels, truth, scale, self._classes, SURE),
-            f"{len(truth)} objects, {len(_sure(said))} found ({error:+d})",
-            draw_boxes(pixels, said, scale, self._classes, SURE, scored=True),
+        right, found = _agreement(truth, said)
+        sure = said.scores >= SURE
+        caption = (
+            f"of {len(truth)} objects {found.sum()} found and {(~found).sum()} missed; "
+            f"{(sure & ~right).sum()} wrong or invented"
         )
+        return Shown(
+            draw_boxes(pixels, truth, scale, self._classes, SURE, right=found),
+            caption,
+            draw_boxes(pixels, said, scale, self._classes, SURE, right=right, scored=True),
+        )
+
+    def figures(self) -> Sequence[Figure]:
+        """Precision by recall, counts per image and class, scores by size."""
+        areas = self._average_precision.precisions(np.ones(len(self._truth)))
+        objects = np.sum([part.objects.sum(axis=0) for part in self._found], axis=0)
+        return (
+            precision_recall(self.curves()),
+            counts_per_image(self.counts()),
+            counts_per_class(self._classes, *self._counts()),
+            scores_by_size(objects, areas),
+        )
+
+    def words(self) -> Mapping[str, str]:
+        """A line on each score and on parts of the report."""
+        return WORDS
+
+    def legend(self) -> Mapping[str, tuple[int, int, int]]:
+        """The colour of each class."""
+        return {name: colour_of(i) for i, name in enumerate(self._classes.names)}
+
+    def evidence(self, row: int) -> Evidence:
+        """The boxes that are said of this image."""
+        return evidence_for(self._said[row].scores.tolist())
 
 
 def new_metrics(table: pd.DataFrame, classes: ClassTable) -> DetectionMetrics:
     """Metrics of a prediction table with the columns of `predict` and ``truth`` (its JSON)."""
     return DetectionMetrics(table, classes)
+
+
+def _agreement(truth: Boxes, said: Boxes) -> tuple[Array, Array]:
+    """Which predictions lie on an object of their class, and which objects a sure one lies on."""
+    right, found = np.zeros(len(said), bool), np.zeros(len(truth), bool)
+    same = said.class_ids[:, None] == truth.class_ids
+    order = np.argsort(-said.scores, kind="stable")
+    overlap = np.where(same, overlaps(said, truth), 0.0)[order]
+    taken = match_greedily(overlap, np.zeros((1, len(truth)), bool), LOOSEST)[0, 0]
+    right[order] = taken >= 0
+    found[taken[(taken >= 0) & (said.scores[order] >= SURE)]] = True
+    return right, found
 
 
 def _sure(said: Boxes) -> Boxes:

@@ -35,8 +35,10 @@ class TaskOptions(options.TaskOptions):
     """Of two boxes of one class that overlap more than this, the better is said."""
     detections_per_image: int = Field(default=100, ge=1, le=100)
 
-    def fitted_to(self, texts: Sequence[str], view: "Preprocessing") -> Self:
+    def fitted_to(
+        self, texts: Sequence[str], view: "Preprocessing", short_side_px: int | None = None
+    ) -> Self:
         """With anchors that fit the boxes which are taught, where conf names none."""
         from graft.vision.tasks.detection.fitting import fit_anchors
 
-        return self.model_copy(update=fit_anchors(self, texts, view))
+        return self.model_copy(update=fit_anchors(self, texts, view, short_side_px))

@@ -11,6 +11,8 @@ import torch
 from graft.vision.preprocessing import Frame
 from graft.vision.records import Array
 from graft.vision.task import ClassTable
+from graft.vision.tasks.detection.joining import join_tiles
+from graft.vision.tiles import by_image
 
 LEAST_SIDE_PX = 0.01
 """A box narrower than this after clipping lay beside the image, in its padding."""
@@ -22,13 +24,14 @@ def predict(
     """One row per image: ``prediction`` (JSON of boxes, classes, scores, best first), ``score``.
 
     Args:
-        outputs: (N, D, 6) detections ``x0, y0, x1, y1, score, class id``, padded with score 0.
+        outputs: (V, D, 6) detections ``x0, y0, x1, y1, score, class id``, padded with score 0.
         temperature: divides the log-odds of each score.
-        frames: how each view lies in its upright original.
+        frames: how each view lies in its upright original. What several tiles of one image show
+            is said once, and at most D objects are said of an image.
     """
     said = [
-        _words(found, classes, temperature, frame)
-        for found, frame in zip(outputs.double().numpy(), frames, strict=True)
+        _words(_found(detections, seen), classes, temperature)
+        for detections, seen in by_image(outputs, frames)
     ]
     return pd.DataFrame(
         {
@@ -38,10 +41,18 @@ def predict(
     )
 
 
-def _words(
-    found: Array, classes: ClassTable, temperature: float, frame: Frame
-) -> dict[str, list[Any]]:
-    boxes = in_original(found[:, :4], frame)
+def _found(detections: torch.Tensor, frames: Sequence[Frame]) -> Array:
+    """(M, 6) detections of one image in px of the original, of (V, D, 6) in px of its views."""
+    seen = detections.double().numpy()
+    placed = [
+        np.concatenate([in_original(one[:, :4], frame), one[:, 4:]], axis=1)
+        for one, frame in zip(seen, frames, strict=True)
+    ]
+    return placed[0] if len(placed) == 1 else join_tiles(placed, seen, frames)
+
+
+def _words(found: Array, classes: ClassTable, temperature: float) -> dict[str, list[Any]]:
+    boxes = found[:, :4]
     sides = boxes[:, 2:] - boxes[:, :2]
     keep = np.flatnonzero((found[:, 4] > 0) & (sides > LEAST_SIDE_PX).all(axis=1))
     keep = keep[np.argsort(-found[keep, 4], kind="stable")]

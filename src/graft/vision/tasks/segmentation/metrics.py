@@ -1,6 +1,7 @@
 """Scores of masks, over judged pixels; checked by hand, against scikit-learn and torchmetrics."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -10,9 +11,15 @@ import pandas as pd
 from graft.vision.data.masks import decode_mask
 from graft.vision.errors import DataError
 from graft.vision.records import Array
-from graft.vision.task import ClassTable, Shown
+from graft.vision.task import ClassTable, Evidence, Figure, Shown
 from graft.vision.tasks.segmentation.boundaries import boundary_scores
-from graft.vision.tasks.segmentation.pictures import paint, say_classes
+from graft.vision.tasks.segmentation.illustrations import (
+    WORDS,
+    classes_by_image,
+    evidence_for,
+    images_by_score,
+)
+from graft.vision.tasks.segmentation.pictures import legend_of, paint, say_classes
 from graft.vision.tasks.segmentation.truth import class_numbers
 
 
@@ -106,6 +113,26 @@ class SegmentationMetrics:
         said = f"mean IoU {score:.2f}, {right:.0%} of pixels right" if np.isfinite(right) else "n/a"
         caption = f"{said}; {say_classes(self._classes, self._true[row], ious)}"
         return Shown(paint(pixels, truth), caption, paint(pixels, predicted))
+
+    def figures(self) -> Sequence[Figure]:
+        """Images by their scores; classes found, missed and invented."""
+        ious = self._image_ious()
+        return (
+            images_by_score(_mean(ious), self._right),
+            classes_by_image(self._classes, self._true, self._said, ious),
+        )
+
+    def words(self) -> Mapping[str, str]:
+        """A line on each score and on parts of the report."""
+        return WORDS
+
+    def legend(self) -> Mapping[str, tuple[int, int, int]]:
+        """The colour of each class, and of what nobody judges."""
+        return legend_of(self._classes)
+
+    def evidence(self, row: int) -> Evidence:
+        """The class said of this image that is met least."""
+        return evidence_for(self._classes, self._said[row], self._image_ious()[row])
 
     def _image_ious(self) -> Array:
         return _ratio(self._hits, self._true + self._said - self._hits)

@@ -39,6 +39,12 @@ def colour_of(number: int) -> tuple[str, Array]:
     return "dark " * turn + name, np.array(colour, float) * 0.6**turn
 
 
+def legend_of(classes: ClassTable) -> dict[str, tuple[int, int, int]]:
+    """RGB by class name."""
+    colours = [colour_of(i)[1].astype(int).tolist() for i in range(len(classes))]
+    return {name: (r, g, b) for name, (r, g, b) in zip(classes.names, colours, strict=True)}
+
+
 def paint(pixels: Array, mask: Array) -> Array:
     """(H, W, 3) uint8: class colours over (H, W, C) pixels; ignored pixels hatched in grey."""
     pixels = with_channels(pixels, 3)
