@@ -1,0 +1,1 @@
+"""Commands of graft beside Kedro's own; one file each, imported when called."""
