@@ -1,6 +1,5 @@
 """Anchors fitted to the boxes that a case teaches."""
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from graft.vision.preprocessing import Preprocessing, frame_of
 from graft.vision.records import Array
 from graft.vision.tasks.detection.options import TaskOptions
+from graft.vision.tasks.detection.truth import said_of
 
 LEAST_SCALE, MOST_SCALE = 1.5, 8.0
 """Sides of the smallest anchor, in places of the finest map: a smaller object is hardly seen
@@ -52,7 +52,7 @@ def _sides_in_view(texts: Sequence[str], view: Preprocessing, short_side_px: int
     """(M, 2) widths and heights in px of the view of all boxes."""
     sides = [np.zeros((0, 2))]
     for text in texts:
-        said = json.loads(text)
+        said = said_of(text)
         if not said["classes"]:
             continue
         width, height = said["size_px"]

@@ -19,7 +19,20 @@ def read_truth(texts: Sequence[str], classes: ClassTable, masks: MaskReader) -> 
         DataError: for a class that the table lacks, or a box without area or outside the image.
     """
     index = {name: i for i, name in enumerate(classes.names)}
-    return [_encode(json.loads(text), index) for text in texts]
+    return [_encode(said_of(text), index) for text in texts]
+
+
+def said_of(text: str) -> dict[str, Any]:
+    """A truth text as a mapping. Raises `DataError` for what is no truth of detection."""
+    said: dict[str, Any] = json.loads(text)
+    if "boxes_xyxy" not in said:
+        raise DataError(
+            "a truth of detection has no boxes",
+            found=sorted(said),
+            allowed="boxes_xyxy, classes, size_px",
+            mend="set ingestion.source.layout to one that reads boxes, and run ingestion again",
+        )
+    return said
 
 
 def targets_of(class_ids: np.ndarray, count: int) -> np.ndarray:

@@ -41,7 +41,7 @@ class MaskTruths(Sequence[Truth]):
                 "a truth of segmentation has no mask",
                 found=sorted(said),
                 allowed="mask_sha256, names, ignored",
-                mend="run the ingestion pipeline again",
+                mend="set ingestion.source.layout to one that reads masks, and run ingestion again",
             )
         names = class_numbers(said, self._classes)
         present = [name in said["classes"] for name in self._classes.names]
