@@ -19,8 +19,10 @@ class MovingAverage:
         """Take one step towards the model's weights."""
         self.steps += 1
         weight = 1 - min(self.decay, self.steps / (self.steps + 9))
-        for name, tensor in model.state_dict().items():
-            if tensor.is_floating_point():
-                self.state[name].lerp_(tensor, weight)
-            else:
-                self.state[name].copy_(tensor)
+        state = model.state_dict()
+        names = [name for name, tensor in state.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_(
+            [self.state[name] for name in names], [state[name] for name in names], weight
+        )
+        for name in state.keys() - set(names):
+            self.state[name].copy_(state[name])

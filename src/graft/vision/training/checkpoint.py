@@ -105,5 +105,6 @@ def restore_optimizer(
     for key, value in tensors.items():
         name, _, entry = key.rpartition("/")
         parameter = by_name[name]
-        same = value.to(parameter.device) if value.dim() else value.clone()
-        optimizer.state[parameter][entry] = same
+        # A fused optimiser goes through memory as it lies, so moments lie as their parameter does.
+        own = torch.empty_like(parameter) if value.dim() else torch.empty_like(value)
+        optimizer.state[parameter][entry] = own.detach().copy_(value)

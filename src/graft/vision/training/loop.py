@@ -89,7 +89,7 @@ class Training:
         self.names: dict[torch.Tensor, str] = {
             parameter: name for name, parameter in model.named_parameters()
         }
-        self.optimizer = torch.optim.AdamW(parameter_groups(model, options))
+        self.optimizer = torch.optim.AdamW(parameter_groups(model, options), fused=True)
         self.average = MovingAverage(model, options.ema_decay) if options.ema_decay else None
         self.history: list[dict[str, float]] = []
         self.best: dict[str, torch.Tensor] = {}
