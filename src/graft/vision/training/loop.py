@@ -238,12 +238,16 @@ class Training:
     def _validate(self, state: dict[str, torch.Tensor]) -> dict[str, float]:
         """Score the state that would be kept, then put the moving weights back."""
         if not self.average:
-            return self.validation.score(self.model)
+            return self._score()
         own = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         self.model.load_state_dict(state)
-        validated = self.validation.score(self.model)
+        validated = self._score()
         self.model.load_state_dict(own)
         return validated
+
+    def _score(self) -> dict[str, float]:
+        with self.precision.around(self.model):
+            return self.validation.score(self.model)
 
     def _should_stop(self) -> bool:
         if self.epoch == 0:
