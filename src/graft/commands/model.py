@@ -5,7 +5,15 @@ from typing import Any
 
 import click
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "audit": "audit",
+    "used": "used",
+    "reproduce": "reproduce",
+    "compare": "compare",
+    "promote": "promote",
+    "rollback": "rollback",
+    "history": "history",
+}
 """Name -> module below graft.commands that holds the command of that name."""
 
 

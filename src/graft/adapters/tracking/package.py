@@ -1,5 +1,6 @@
 """What is registered of a model: its files, the code that predicts, signature, pins, digests."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +11,8 @@ from graft.adapters.tracking.imports import SOURCE, imported_names, modules_behi
 
 ENTRANCE = Path(__file__).with_name("serving.py")
 """The code that MLflow loads."""
+MANIFEST = "sha256.json"
+"""Beside the model's files: the SHA-256 of each, compared before a model is loaded."""
 REQUIREMENTS = {
     "albumentations": "albumentations",
     "mlflow": "mlflow",
@@ -47,6 +50,7 @@ def pack(model: Any, folder: Path) -> Package:
 
     files, code = folder / "model", folder / "graft"
     model.save(files)
+    (files / MANIFEST).write_text(json.dumps(_digests(files), indent=2) + "\n")
     _copy_code(model.card.task, code)
     digest_by_file = _digests(files)
     weights = digest_by_file["model.safetensors"]

@@ -1,6 +1,8 @@
 """The registered model as MLflow loads it: from this code, safetensors and JSON, never a pickle."""
 
 import base64
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 COLUMNS = ("image", "path")
+MANIFEST = "sha256.json"
 
 
 class GraftedImageModel(mlflow.pyfunc.PythonModel):
@@ -26,6 +29,7 @@ class GraftedImageModel(mlflow.pyfunc.PythonModel):
     def load_context(self, context):
         """Load weights and card."""
         files = Path(context.artifacts["model"])
+        _refuse_altered(files)
         _complete(files.parents[1] / "code")
         from graft.vision.tasks import load_trained
 
@@ -42,6 +46,24 @@ class GraftedImageModel(mlflow.pyfunc.PythonModel):
             raise MlflowException.invalid_parameter_value(str(error)) from error
         # A server answers in JSON, which has no NaN; a program wants columns of numbers.
         return _as_json(table) if _in_server() else table
+
+
+def _refuse_altered(files):
+    """Compare every file with its registered SHA-256, before any tensor is built."""
+    registered = json.loads((files / MANIFEST).read_text())
+    paths = [path for path in files.rglob("*") if path.is_file() and path.name != MANIFEST]
+    actual = {
+        path.relative_to(files).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }
+    for name in sorted({*registered, *actual}):
+        if registered.get(name) != actual.get(name):
+            raise MlflowException(
+                f"{name} is not what was registered; nothing of it was loaded; "
+                f"found: {actual.get(name, 'no such file')}; "
+                f"allowed: {registered.get(name, 'no such file')}; "
+                "next: register the model again from its run."
+            )
 
 
 def _complete(code):

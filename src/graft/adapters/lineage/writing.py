@@ -1,0 +1,150 @@
+"""Writes the record when a model is registered, and puts it where an auditor looks."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from graft.adapters.atomic import atomic_folder
+from graft.adapters.lineage import DIGEST_TAG, FILES, FOLDER, IMAGES, RECORD, RUN_TAG, UNKNOWN
+from graft.adapters.lineage.record import Material, compose_record
+from graft.adapters.lineage.registered import (
+    MODEL,
+    model_id_of,
+    registered_facts,
+    registered_files,
+)
+from graft.adapters.lineage.stages import Maker, makers_of, stages_of
+from graft.adapters.lineage.tables import files_table, images_facts, images_table
+
+
+def write_lineage(
+    project: Path, catalog: Any, task: str, run_id: str, conf: Mapping[str, Any]
+) -> None:
+    """Write the record of the version that was just registered.
+
+    A version that stood already and has its record keeps it; the run gets one of its own.
+    """
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    said = catalog.load(f"{task}.registered_model")
+    version = client.get_model_version(said["name"], said["version"])
+    run = client.get_run(run_id)
+    own = Maker(run)
+    stages = stages_of(task, catalog, project)
+    makers = [makers_of(stage, project, own, run.info.experiment_id) for stage in stages]
+    material = Material(project, task, version, own, stages, makers, conf["environment"])
+    raw = project / str(conf["globals"].get("raw", ""))
+    with TemporaryDirectory() as folder:
+        record = write_files(Path(folder), material, raw)
+        _place(client, Path(folder), material, record)
+
+
+def write_files(folder: Path, material: Material, raw: Path) -> dict[str, Any]:
+    """Write the record and its tables below a folder; returns the record."""
+    images, table, files = _tables(folder, material, raw)
+    with registered_files(material.version) as registered:
+        card = json.loads((registered / MODEL / "card.json").read_text())
+        facts = registered_facts(registered)
+    record = compose_record(material, card, images, files, facts, _live(material.version))
+    (folder / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False, default=str))
+    if table is not None:
+        _log_inputs(material, record, table)
+    return record
+
+
+def _tables(folder: Path, material: Material, raw: Path) -> tuple[Any, Any, Any]:
+    """Facts of the images, their table, facts of the other files; unknown what is not there."""
+    import pandas as pd
+
+    path = material.path_of("split_manifest")
+    manifest = None if path is None else material.project / path
+    if manifest is None or not manifest.is_file():
+        return UNKNOWN, None, UNKNOWN
+    images = images_table(pd.read_parquet(manifest))
+    images.to_parquet(folder / IMAGES, index=False)
+    facts = {**images_facts(images), "table_sha256": _sha256(folder / IMAGES)}
+    if not raw.is_dir():
+        return facts, images, UNKNOWN
+    conf = material.stage("ingestion").conf
+    block = conf.get("parameters", {}).get(material.task, {}).get("ingestion", {})
+    below = str(block.get("source", {}).get("folder", ""))
+    others = files_table(images, raw, below)
+    others.to_parquet(folder / FILES, index=False)
+    beside = {"folder": below, "count": len(others), "table_sha256": _sha256(folder / FILES)}
+    return facts, images, beside
+
+
+def _live(version: Any) -> dict[str, str]:
+    """Which versions the aliases of this model name now; what is registered is no champion yet."""
+    import mlflow
+
+    aliases = mlflow.MlflowClient().get_registered_model(version.name).aliases
+    return {"champion": "none", **{name: str(number) for name, number in sorted(aliases.items())}}
+
+
+def _place(client: Any, folder: Path, material: Material, record: Mapping[str, Any]) -> None:
+    """On the run always; with the models and on the version unless a record stands there."""
+    version, task, run_id = material.version, material.task, material.own.run_id
+    digest = _sha256(folder / RECORD)
+    for file in sorted(folder.iterdir()):
+        client.log_artifact(run_id, str(file), task)
+    client.set_tag(run_id, f"{task}.{DIGEST_TAG}", digest)
+    if DIGEST_TAG in version.tags:
+        return
+    _keep(folder, material)
+    model_id = model_id_of(version)
+    if model_id is not None:
+        client.set_logged_model_tags(model_id, {DIGEST_TAG: digest})
+    tags = {
+        RUN_TAG: run_id,
+        "git.commit": record["code"]["commit"],
+        "dvc.md5": record["data"]["dvc_md5"],
+        DIGEST_TAG: digest,  # last: with it the record counts as written
+    }
+    for key, value in tags.items():
+        client.set_model_version_tag(version.name, version.version, key, value)
+
+
+def _keep(folder: Path, material: Material) -> None:
+    """Beside the case's models too, for whom the artifact store has gone."""
+    models = material.path_of("chosen_model")
+    if models is not None:
+        target = material.project / models.parent / FOLDER / str(material.version.version)
+        with atomic_folder(target) as part:
+            for file in sorted(folder.iterdir()):
+                shutil.copyfile(file, part / file.name)
+
+
+def _log_inputs(material: Material, record: Mapping[str, Any], table: Any) -> None:
+    """Each split as a dataset input of the run; scores bind the test set to the logged model."""
+    import mlflow
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    digests = record["images"]["sha256_by_split"]
+    source = CodeDatasetSource(tags={f"dvc.{k}": v for k, v in record["data"].items()})
+    datasets = {
+        split: MetaDataset(source, name=f"{material.task}-{split}", digest=digest[:36])
+        for split, digest in digests.items()
+    }
+    counts = record["images"]["by_split"]
+    for split, dataset in datasets.items():
+        tags = {"data.sha256": digests[split], "images": str(counts[split])}
+        mlflow.log_input(dataset, context=split, tags=tags)
+    metrics = record["metrics"]
+    model_id = model_id_of(material.version)
+    if model_id is not None and metrics != UNKNOWN and "test" in datasets:
+        values = {name: score["value"] for name, score in metrics["scores"].items()}
+        scores = {
+            f"{material.task}.{k}": v for k, v in values.items() if isinstance(v, int | float)
+        }
+        mlflow.log_metrics(scores, model_id=model_id, dataset=datasets["test"])
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,147 @@
+"""What is recorded of a version: its card, its split, what it said of the test images.
+
+Each is bound by its digest to the version's tags before it is believed.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from graft.adapters.promotion.case import Case
+from graft.vision.errors import GraftError
+from graft.vision.model import ModelCard
+from graft.vision.promotion.records import Judged
+from graft.vision.records import data_digest, digest_of
+
+
+class EvidenceError(GraftError):
+    """What a decision needs was not recorded, or is not what was recorded."""
+
+
+def judged(case: Case, version: Any) -> Judged:
+    """A version as it was judged, with the predictions that its run recorded.
+
+    Raises `EvidenceError` where card or predictions are missing or belong to another model.
+    """
+    card = card_of(case, version)
+    split = split_of(case, version)
+    return Judged(
+        name=called(version),
+        classes=card.classes,
+        predictions=_predictions(case, version, split),
+        bound=_bound(card, version, split),
+        split_manifest=split,
+    )
+
+
+def judged_again(case: Case, version: Any, on: Judged, said: pd.DataFrame) -> Judged:
+    """A version as judged by ``said``, its predictions of the test images of another."""
+    card = card_of(case, version)
+    known = on.predictions[["id", "path", "sha256", "unit", "truth"]].reset_index(drop=True)
+    predictions = pd.concat([known, said.reset_index(drop=True)], axis=1)
+    split = split_of(case, version)
+    bound = {**_bound(card, version, split), "test_set": on.bound["test_set"]}
+    return Judged(called(version), card.classes, predictions, bound, split)
+
+
+def called(version: Any) -> str:
+    """``NAME/version``."""
+    return f"{version.name}/{version.version}"
+
+
+def card_of(case: Case, version: Any) -> ModelCard:
+    """The card that the version's identity was taken over."""
+    for path in _places(case, version, "model_card.json"):
+        card = ModelCard.from_record(json.loads(path.read_text()))
+        tags = version.tags
+        parts = [tags.get("weights_sha256"), card.identity, tags.get("code_sha256")]
+        if digest_of(parts) == tags.get("identity_sha256"):
+            return card
+    raise _missing(version, "model_card.json", "that its identity_sha256 was taken over")
+
+
+def split_of(case: Case, version: Any) -> pd.DataFrame | None:
+    """The split that the version was trained by; None where none is recorded that fits its tags."""
+    for path in _places(case, version, "split_manifest.parquet"):
+        rows = pd.read_parquet(path)
+        learned = data_digest(rows[rows["split"] != "test"])
+        if learned == version.tags.get("data_sha256"):
+            return rows
+    return None
+
+
+def threads_of(version: Any) -> int | None:
+    """How many threads its run had, by which sums are rounded."""
+    text = run_tags(version).get("machine.threads", "")
+    return int(text) if text.isdigit() else None
+
+
+def run_tags(version: Any) -> dict[str, str]:
+    """The tags of the run that registered it; none where the run is gone."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(MlflowClient().get_run(version.run_id).data.tags)
+    except MlflowException:
+        return {}
+
+
+def _bound(card: ModelCard, version: Any, split: pd.DataFrame | None) -> dict[str, str]:
+    unknown = "unknown"
+    test = unknown if split is None else data_digest(split[split["split"] == "test"])
+    return {
+        "task": card.task,
+        "test_set": test,
+        "preprocessing": digest_of([card.preprocessing.model_dump(mode="json"), card.decoding]),
+        "code": version.tags.get("code_sha256", unknown),
+        "identity": version.tags.get("identity_sha256", unknown),
+        "weights": version.tags.get("weights_sha256", unknown),
+    }
+
+
+def _predictions(case: Case, version: Any, split: pd.DataFrame | None) -> pd.DataFrame:
+    for path in _places(case, version, "test_predictions.parquet"):
+        table = pd.read_parquet(path)
+        if set(table["contender"]) == {version.tags.get("contender")} and _covers(table, split):
+            return table
+    raise _missing(version, "test_predictions.parquet", "of this model and its test images")
+
+
+def _covers(table: pd.DataFrame, split: pd.DataFrame | None) -> bool:
+    """Whether these are predictions of the split's test images."""
+    if split is None:
+        return True
+    test = split[split["split"] == "test"]
+    sides = [set(zip(rows["id"], rows["sha256"], strict=True)) for rows in (table, test)]
+    return sides[0] == sides[1]
+
+
+def _places(case: Case, version: Any, name: str) -> Iterator[Path]:
+    """Where a file of a version may lie: with its run, or in the case's folders.
+
+    The case's are of this version only while its registration is the last one there.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    task = case.task.name
+    try:
+        uri = f"runs:/{version.run_id}/{task}/{name}"
+        yield Path(download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError):
+        pass
+    record = case.project / "data/08_reporting" / case.name / task / "registered_model.json"
+    standing = json.loads(record.read_text()) if record.is_file() else {}
+    if standing.get("identity_sha256") == version.tags.get("identity_sha256"):
+        yield from (case.project / "data").glob(f"0[37]_*/{case.name}/{task}/{name}")
+
+
+def _missing(version: Any, name: str, which: str) -> EvidenceError:
+    return EvidenceError(
+        f"{called(version)} has no {name} {which} among the artifacts of its run",
+        mend="evaluate and register the model again with kedro run",
+    )

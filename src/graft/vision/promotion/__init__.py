@@ -1,0 +1,1 @@
+"""The rule by which a challenger becomes champion: options, checks, decision."""

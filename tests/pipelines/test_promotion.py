@@ -1,0 +1,289 @@
+"""From registered versions to champions and back, with real models in a real registry."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import mlflow
+import pytest
+from click.testing import CliRunner, Result
+from promoted_cases import MODEL, RULE, Registry, open_registry, some
+from test_whole_road import copy_project
+
+from graft.adapters.ledger.chain import LedgerError
+from graft.adapters.promotion.case import Case
+from graft.adapters.promotion.promoting import compare_versions, promote
+from graft.adapters.promotion.rolling_back import RollbackError, roll_back
+from graft.adapters.registry import AlteredModelError, RegistryError, resolve, verified, version_at
+from graft.commands.model import model as model_command
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """An empty one; the address of MLflow is as before when it ends."""
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"  # as a connection sets it
+    before = mlflow.get_tracking_uri()
+    yield open_registry(tmp_path)
+    mlflow.set_tracking_uri(before)
+
+
+def files_of(version: str) -> Path:
+    """Where the registered files of a version lie."""
+    uri = mlflow.MlflowClient().get_model_version_download_uri(MODEL, version)
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+
+
+def flip_a_byte(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+
+def forge(version: str) -> None:
+    """Make the tags those of the files as they are now, whatever they were."""
+    from graft.adapters.registry import digests_in
+    from graft.vision.model import read_card
+    from graft.vision.records import digest_of
+
+    found = digests_in(files_of(version))
+    card = read_card(files_of(version) / "artifacts/model")
+    parts = [found["weights_sha256"], card.identity, found["code_sha256"]]
+    found["identity_sha256"] = digest_of(parts)
+    for name, value in found.items():
+        mlflow.MlflowClient().set_model_version_tag(MODEL, version, name, value)
+
+
+def command(case: Case, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
+    """`kedro model ...` in this process, on this case."""
+    monkeypatch.setattr("graft.adapters.promotion.case.open_case", lambda *_: case)
+    return CliRunner().invoke(model_command, list(words), obj=SimpleNamespace(project_path="."))
+
+
+def test_promote_and_rollback__tell_the_whole_story(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weak, strong, equal = (registry.register(some(n), s) for n, s in ((2, 0), (9, 0), (9, 1)))
+    first = promote(registry.case, f"{MODEL}/{weak}")
+    assert (first["outcome"], first["champion"]) == ("promoted", None), first["reason"]
+
+    said = command(registry.case, monkeypatch, "promote", f"{MODEL}/{strong}")
+    assert said.exit_code == 0, said.output
+    assert f"{MODEL}/{strong} is champion now." in said.output
+    assert version_at(MODEL, "champion") == strong
+
+    said = command(registry.case, monkeypatch, "promote", MODEL)  # the challenger: the last one
+    assert said.exit_code == 3 and "is refused by: better." in said.output
+    again = promote(registry.case, f"{MODEL}/{strong}")
+    assert (again["outcome"], again["entry"]) == ("stands already", None)
+    assert promote(registry.by(asks="not_worse"), MODEL)["outcome"] == "promoted"
+
+    recorded = {e["version"]: e["evidence"] for e in registry.case.ledger.entries}
+    for version in (strong, weak):
+        said = command(registry.case, monkeypatch, "rollback", MODEL, "--json")
+        assert said.exit_code == 0, said.output
+        found = json.loads(said.stdout)
+        assert found["version"] == version == version_at(MODEL, "champion")
+        wanted = recorded[version]["predictions_sha256"]
+        assert found["entry"]["evidence"]["predictions_sha256"] == wanted
+        assert "bit-identical" in found["predictions"]
+    with pytest.raises(RollbackError, match="no earlier champion"):
+        roll_back(registry.case, MODEL)
+    with pytest.raises(RollbackError, match=f"version {equal} .* no champion to go back to"):
+        roll_back(registry.case, f"{MODEL}/{equal}")
+    _tell_history(registry.case, monkeypatch, [weak, strong, strong, equal, strong, weak])
+
+
+def _tell_history(case: Case, monkeypatch: pytest.MonkeyPatch, versions: list[str]) -> None:
+    said = json.loads(command(case, monkeypatch, "history", MODEL, "--json").stdout)
+    moves = [e for e in said["entries"] if e["state"] == "done" and e["action"] != "refuse"]
+    for entry in moves:
+        at = command(case, monkeypatch, "history", MODEL, "--json", "--at", entry["time"])
+        assert json.loads(at.stdout)["champion"] == entry["version"]
+    plain = command(case, monkeypatch, "history", MODEL)
+    assert plain.exit_code == 0 and f"champion now: version {versions[0]}" in plain.output
+    mlflow.MlflowClient().set_registered_model_alias(MODEL, "champion", versions[3])
+    plain = command(case, monkeypatch, "history", MODEL)
+    assert plain.exit_code == 3 and "moved by another hand" in plain.output
+    lines = case.ledger.path.read_text().splitlines()
+    lines[3] = lines[3].replace("promote", "refuse")
+    case.ledger.path.write_text("\n".join(lines) + "\n")
+    plain = command(case, monkeypatch, "history", MODEL)
+    assert plain.exit_code == 1 and "line 4 is changed" in plain.output
+
+
+@pytest.fixture
+def two(registry: Registry) -> Registry:
+    """Version 2 is champion, and 1 was before it."""
+    for number in (2, 9):
+        version = registry.register(some(number))
+        assert promote(registry.case, f"{MODEL}/{version}")["outcome"] == "promoted"
+    return registry
+
+
+@pytest.mark.parametrize("fault", ["deleted", "corrupt"])
+def test_rollback__works_when_the_champion_is_lost(two: Registry, fault: str) -> None:
+    if fault == "deleted":
+        mlflow.MlflowClient().delete_model_version(MODEL, "2")
+    else:
+        flip_a_byte(files_of("2") / "artifacts/model/model.safetensors")
+    found = roll_back(two.case, MODEL)
+    assert (found["version"], found["replaced"]) == ("1", "2")
+    assert "bit-identical" in found["predictions"]
+    assert version_at(MODEL, "champion") == "1"
+
+
+def test_rollback__puts_back_an_alias_that_another_hand_moved(two: Registry) -> None:
+    mlflow.MlflowClient().set_registered_model_alias(MODEL, "champion", "1")
+    refused = promote(two.case, f"{MODEL}/1")
+    assert refused["outcome"] == "refused" and "alias" in refused["refused_by"]
+    found = roll_back(two.case, MODEL)
+    assert found["version"] == "2" == version_at(MODEL, "champion")
+    assert "another hand" in found["reason"]
+
+
+def test_rollback__refuses_a_target_that_was_altered(two: Registry) -> None:
+    flip_a_byte(files_of("1") / "artifacts/model/model.safetensors")
+    with pytest.raises(AlteredModelError, match="weights_sha256"):
+        roll_back(two.case, MODEL, override="it must be")
+    assert version_at(MODEL, "champion") == "2"
+
+
+def test_promote__refuses_files_that_were_altered_and_names_both_digests(
+    registry: Registry,
+) -> None:
+    version = registry.register(some(9))
+    folder = files_of(version)
+    for change, named in (
+        (lambda: (folder / "python_model.pkl").write_bytes(b"x"), "python_model.pkl added"),
+        (lambda: (folder / "code/graft/more.py").write_text("x = 1"), "code_sha256"),
+        (lambda: flip_a_byte(folder / "artifacts/model/model.safetensors"), "weights_sha256"),
+    ):
+        change()
+        refused = promote(registry.case, MODEL)
+        assert refused["refused_by"] == ["load"] and named in refused["reason"]
+        (folder / "python_model.pkl").unlink(missing_ok=True)
+        (folder / "code/graft/more.py").unlink(missing_ok=True)
+    expected = resolve(MODEL, "challenger").tags["weights_sha256"]
+    assert expected in refused["reason"]
+    assert version_at(MODEL, "champion") is None
+
+
+def test_promote__refuses_what_does_not_load(registry: Registry) -> None:
+    version = registry.register(some(9))
+    weights = files_of(version) / "artifacts/model/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    forge(version)
+    refused = promote(registry.case, MODEL)
+    assert refused["refused_by"] == ["load"] and "clean process" in refused["reason"]
+
+
+def test_promote__refuses_other_predictions_than_were_recorded(registry: Registry) -> None:
+    registry.register(some(9))
+    weak = files_of(registry.register(some(2)))
+    strong = files_of("1") / "artifacts/model/model.safetensors"
+    strong.write_bytes((weak / "artifacts/model/model.safetensors").read_bytes())
+    forge("1")
+    refused = promote(registry.case, f"{MODEL}/1")
+    assert refused["refused_by"] == ["load"] and "otherwise than recorded" in refused["reason"]
+
+
+def test_promote__refuses_a_model_that_takes_too_long(registry: Registry) -> None:
+    registry.register(some(9))
+    refused = promote(registry.by(check_timeout_s=0.1), MODEL)
+    assert refused["refused_by"] == ["load"] and "within 0.1 s" in refused["reason"]
+
+
+def test_promote__takes_uncommitted_code_with_a_recorded_reason_only(registry: Registry) -> None:
+    registry.register(some(9), dirty="true")
+    assert promote(registry.case, MODEL)["refused_by"] == ["committed_code"]
+    done = promote(registry.case, MODEL, override="a demonstration")
+    assert done["outcome"] == "promoted"
+    assert done["entry"]["evidence"]["override"] == "a demonstration"
+
+
+def test_promote__without_a_rule_means_no(registry: Registry) -> None:
+    registry.register(some(9))
+    case = Case(**{**vars(registry.case), "rule": None})
+    assert promote(case, MODEL)["refused_by"] == ["rule"]
+
+
+def relabelled(registry: Registry) -> Any:
+    rows = registry.split.copy()
+    rows.loc[0, "truth"] = json.dumps({"classes": ["bee" if "ant" in rows["truth"][0] else "ant"]})
+    return rows
+
+
+def test_promote__judges_the_champion_again_where_the_test_set_changed(registry: Registry) -> None:
+    weak = registry.register(some(2))
+    assert promote(registry.case, f"{MODEL}/{weak}")["outcome"] == "promoted"
+    registry.register(some(9), split=relabelled(registry))
+    unlike = compare_versions(registry.case, f"{MODEL}@challenger", MODEL, again=False)
+    failed = [check for check in unlike["checks"] if not check["held"]]
+    assert not unlike["compared"]
+    assert [check["rule"] for check in failed] == ["test_set", "test_images"]
+    assert compare_versions(registry.case, f"{MODEL}@challenger", MODEL, again=True)["compared"]
+    decision = promote(registry.case, MODEL)
+    assert decision["outcome"] == "promoted", decision["reason"]
+    assert decision["scores"]["champion"] < 0.4
+
+
+def test_compare__names_a_test_image_that_was_trained_on(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.register(some(2))
+    leaking = registry.split.copy()
+    leaking.loc[len(leaking) - 1, "cluster"] = leaking["cluster"][0]  # a re-encoded copy in train
+    registry.register(some(9), split=leaking)
+    said = command(registry.case, monkeypatch, "compare", f"{MODEL}/2", f"{MODEL}/1")
+    assert said.exit_code == 3
+    assert f"{leaking['id'][0]} (a near-copy)" in said.output
+
+
+def test_resolve__names_what_there_is(registry: Registry) -> None:
+    version = registry.register(some(9))
+    assert resolve(f"{MODEL}/{version}").version == resolve(f"{MODEL}@challenger").version
+    for text, named in (
+        (f"{MODEL}/7", "versions 1; aliases challenger"),
+        (MODEL, "has no alias champion"),
+        ("other-classification", f"models {MODEL}"),
+        ("a/b/c", "NAME@alias"),
+    ):
+        with pytest.raises(RegistryError, match=named):
+            resolve(text)
+    with verified(resolve(MODEL, "challenger")) as folder:
+        assert (folder / "MLmodel").is_file()
+
+
+def test_check_mirror__is_asked_before_anything_moves(two: Registry) -> None:
+    lines = two.case.ledger.path.read_text().splitlines(keepends=True)
+    two.case.ledger.path.write_text("".join(lines[:-1]))
+    with pytest.raises(LedgerError, match="MLflow has seen"):
+        roll_back(two.case, MODEL)
+
+
+def test_commands__find_the_case_by_the_name_of_its_model(
+    registry: Registry, tmp_path: Path
+) -> None:
+    registry.register(some(9))
+    project = copy_project(tmp_path / "project")
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+    kedro = str(Path(sys.executable).with_name("kedro"))
+
+    def said(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [kedro, "model", *words], cwd=project, env=environment, capture_output=True, text=True
+        )
+
+    found = said("history", MODEL)
+    assert found.returncode == 0 and "champion now: none" in found.stdout, found.stderr
+    found = said("history", "nothing-classification")
+    assert found.returncode == 1 and "names no registered model of a case here" in found.stderr
+    found = said("promote", MODEL)  # the images are not in this project: said, and not promoted
+    assert found.returncode == 3 and "load" in found.stdout, found.stderr
+    assert "is not there" in found.stdout
+    assert RULE.asks == "better"
