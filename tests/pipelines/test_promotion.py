@@ -1,5 +1,6 @@
 """From registered versions to champions and back, with real models in a real registry."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -185,8 +186,12 @@ def test_promote__refuses_what_does_not_load(registry: Registry) -> None:
 def test_promote__refuses_other_predictions_than_were_recorded(registry: Registry) -> None:
     registry.register(some(9))
     weak = files_of(registry.register(some(2)))
-    strong = files_of("1") / "artifacts/model/model.safetensors"
-    strong.write_bytes((weak / "artifacts/model/model.safetensors").read_bytes())
+    strong = files_of("1") / "artifacts/model"
+    for name in ("model.safetensors", "sha256.json"):  # with the manifest that would give it away
+        (strong / name).write_bytes((weak / "artifacts/model" / name).read_bytes())
+    listed = json.loads((strong / "sha256.json").read_text())
+    listed["card.json"] = hashlib.sha256((strong / "card.json").read_bytes()).hexdigest()
+    (strong / "sha256.json").write_text(json.dumps(listed))
     forge("1")
     refused = promote(registry.case, f"{MODEL}/1")
     assert refused["refused_by"] == ["load"] and "otherwise than recorded" in refused["reason"]
