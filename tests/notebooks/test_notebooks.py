@@ -25,3 +25,7 @@ def test_notebook__that_needs_no_run_goes_through(
     notebook = nbformat.read(path, as_version=4)
     folder = str(path.parent)
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": folder}}).execute()
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in cells)
+    shown = [output.get("data", {}) for cell in cells for output in cell.outputs]
+    assert any("image/png" in data for data in shown)

@@ -152,6 +152,10 @@ def test_notebook__reads_the_verdict_of_a_run(
     notebook = nbformat.read(ROOT / "notebooks/02_read_a_verdict.ipynb", as_version=4)
     resources = {"metadata": {"path": str(project)}}
     NotebookClient(notebook, timeout=240, resources=resources).execute()
+    told = "".join(
+        out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", [])
+    )
+    assert "is chosen" in told
 
 
 @pytest.mark.parametrize(

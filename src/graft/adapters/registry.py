@@ -86,10 +86,10 @@ def verified(version: Any) -> Iterator[Path]:
 def digests_in(model: Path) -> dict[str, str]:
     """``weights_sha256``, ``package_sha256``, ``code_sha256`` of a fetched folder, as registered;
     ``folder_sha256`` of all its files but MLflow's note of where it came from."""
-    from graft.vision.records import digest_of, digest_of_file
+    from graft.vision.records import digest_of, digest_of_file, digests_below
 
-    files, code = _by_name(model / FILES), _by_name(model / CODE)
-    whole = {k: v for k, v in _by_name(model).items() if k != "registered_model_meta"}
+    files, code = digests_below(model / FILES), digests_below(model / CODE)
+    whole = {k: v for k, v in digests_below(model).items() if k != "registered_model_meta"}
     return {
         "weights_sha256": files.get("model.safetensors", "missing"),
         "package_sha256": digest_of(files),
@@ -153,13 +153,6 @@ def _altered(version: Any, found: str, expected: str) -> AlteredModelError:
         allowed=expected,
         mend="register the model again from its run",
     )
-
-
-def _by_name(folder: Path) -> dict[str, str]:
-    from graft.vision.records import digest_of_file
-
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): digest_of_file(path) for path in paths}
 
 
 def _known(client: Any, name: str) -> str:

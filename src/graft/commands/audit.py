@@ -22,7 +22,7 @@ def audit(metadata: Any, model: str, as_json: bool) -> None:
     from graft.adapters.lineage.audit import audit_version, rows_text
     from graft.adapters.lineage.versions import open_registry, version_of
 
-    project = open_registry(metadata.project_path)
+    project = open_registry(metadata.project_path, model)
     report = audit_version(project, version_of(model))
     click.echo(json.dumps(report, indent=2, ensure_ascii=False) if as_json else rows_text(report))
     sys.exit(0 if report["holds"] else 1)

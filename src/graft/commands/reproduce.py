@@ -28,7 +28,7 @@ def reproduce(metadata: Any, model: str, changed: tuple[str, ...], as_json: bool
     from graft.adapters.lineage.reproduce import reproduce as run_again
     from graft.adapters.lineage.versions import open_registry, version_of
 
-    project = open_registry(metadata.project_path)
+    project = open_registry(metadata.project_path, model)
     record = read_lineage(version_of(model), project)
     pairs = (each.partition("=") for each in changed)
     overrides = {name: yaml.safe_load(value) for name, _, value in pairs}

@@ -80,6 +80,19 @@ def digest_of_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def digests_below(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file below a folder, by its path there; empty where there is no folder.
+
+    What Python leaves beside code that was imported is not counted.
+    """
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    return {path.relative_to(folder).as_posix(): digest_of_file(path) for path in paths}
+
+
 def data_digest(manifest: pd.DataFrame) -> str:
     """One digest over every byte of every image and every truth, whatever the order of rows."""
     rows = manifest[["id", "sha256", "truth"]].astype(str)

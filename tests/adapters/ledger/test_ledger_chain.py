@@ -1,6 +1,7 @@
 """Append-only and chained by hashes: what was altered is named, by its line."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -148,5 +149,6 @@ def test_lease__is_free_after_a_writer_that_was_killed_while_it_wrote_its_name(
 ) -> None:
     path = tmp_path / "turn.lock"
     path.write_text('{"token": "x", "expi')
-    with Lease(path, patience_s=1).held():
-        pass
+    with Lease(path, patience_s=1).held() as lease, lease.certain():
+        assert json.loads(path.read_text())["holder"].endswith(f"process {os.getpid()}")
+    assert not path.exists()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from graft.adapters.lineage.hashing import digests_below, facts_of_file
+from graft.adapters.lineage.hashing import facts_of_file
 from graft.adapters.lineage.outputs import content_of_output, digest_of_output
 from graft.adapters.lineage.registered import differences, manifest_of
+from graft.vision.records import digests_below
 
 
 def write_model(folder: Path, weights: bytes, **card: object) -> Path:

@@ -4,7 +4,8 @@ Every fact is bound by SHA-256 to content and not to names; a fact that was not 
 ``unknown``.
 """
 
-UNKNOWN = "unknown"
+from graft.adapters.tracking.version import UNKNOWN as UNKNOWN
+
 RECORD = "lineage.json"
 IMAGES = "lineage_images.parquet"
 """Every image with its digest, split and truth."""

@@ -47,13 +47,3 @@ def facts_of_files(
     with ThreadPoolExecutor(THREADS) as pool:
         found = pool.map(lambda name: facts_of_file(paths[name], md5=md5), names)
         return dict(zip(names, found, strict=True))
-
-
-def digests_below(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file below a folder, by its path there; empty where there is no folder."""
-    paths = {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    return {name: facts.sha256 for name, facts in facts_of_files(paths).items() if facts}

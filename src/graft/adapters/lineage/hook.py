@@ -1,6 +1,5 @@
 """The hook that binds what a run makes to the run, and writes the record of what it registers."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from graft.adapters.lineage import UNKNOWN
 
 PARAMETERS = "lineage/parameters.json"
 """Artifact of a run: its parameters with their types, its globals and what the command overrode."""
-TREE, DIFF, MADE = "git.tree", "git.diff_sha256", "made"
+MADE = "made"
 JUDGED = "code.judging_sha256"
 """Before a task: the digest of the code by which its scores were measured."""
 REGISTERED, SCORES = "registered_model", "test_metrics"
@@ -43,20 +42,13 @@ class LineageHook:
 
     @hook_impl(trylast=True)  # the run is opened by TrackingHook
     def before_pipeline_run(self) -> None:
-        """State code and configuration more closely than a run's own tags and parameters do."""
+        """State configuration more closely than a run's own parameters do."""
         import mlflow
-
-        from graft.adapters.lineage.tree import NO_DIFF, working_tree
-        from graft.adapters.tracking.difference import uncommitted_diff
 
         run = mlflow.active_run()
         self._run_id = run.info.run_id if run else None
-        if run is None:
-            return
-        diff = uncommitted_diff(self._project)
-        digest = hashlib.sha256(diff.encode()).hexdigest() if diff else NO_DIFF
-        mlflow.set_tags({TREE: working_tree(self._project, diff), DIFF: digest})
-        mlflow.log_dict(self._conf, PARAMETERS)
+        if run is not None:
+            mlflow.log_dict(self._conf, PARAMETERS)
 
     @hook_impl(trylast=True)
     def after_dataset_saved(self, dataset_name: str) -> None:

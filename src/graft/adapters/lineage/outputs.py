@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from graft.adapters.lineage.hashing import digests_below, facts_of_file
-from graft.vision.records import digest_of
+from graft.adapters.lineage.hashing import facts_of_file
+from graft.vision.records import digest_of, digest_of_file, digests_below
 
 TIMES = ("minutes", "seconds", "images_per_s")
 """What differs between two equal runs: how long they took."""
@@ -38,7 +38,6 @@ def content_of_output(path: Path) -> str | None:
 def judging_code(task: str) -> str:
     """Digest of the code by which a task's scores are measured, as it stands."""
     from graft.adapters.tracking.imports import modules_behind
-    from graft.vision.records import digest_of_file
     from graft.vision.tasks import TASKS
 
     behind = modules_behind("graft.vision.contenders.meeting", TASKS[task])

@@ -8,9 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from graft.adapters.lineage.hashing import digests_below
 from graft.vision.errors import WeightsError
-from graft.vision.records import digest_of
+from graft.vision.records import digest_of, digests_below
 
 BESIDE = ("registered_model_meta",)
 """MLflow's note of where a copy came from."""

@@ -12,7 +12,7 @@ import yaml
 from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.audit.code import diff_of
 from graft.adapters.lineage.record import HISTORIES
-from graft.adapters.lineage.tree import check_out
+from graft.adapters.tracking.tree import check_out
 from graft.vision.errors import DataError
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from graft.adapters.lineage import UNKNOWN
-from graft.adapters.lineage.hook import DIFF, MADE, PARAMETERS, TREE
+from graft.adapters.lineage.hook import MADE, PARAMETERS
 from graft.adapters.lineage.outputs import content_of_output, digest_of_output
+from graft.adapters.tracking.facts import DIFF, TREE
 from graft.vision.records import digest_of
 
 CODE = {"commit": "git.commit", "dirty": "git.dirty", "tree": TREE, "diff_sha256": DIFF}

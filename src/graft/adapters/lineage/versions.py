@@ -1,26 +1,31 @@
 """Registered versions, as the commands reach them."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from graft.adapters.conf import open_conf
 from graft.adapters.lineage import DIGEST_TAG
 from graft.adapters.registry import CHALLENGER, CHAMPION, resolve, version_at
 
 
-def open_registry(project: str | Path) -> Path:
-    """Connect to the store that conf names, and stand at the project's root, which is returned."""
+def open_registry(project: str | Path, text: str = "") -> Path:
+    """Connect to the store that conf names, and stand at the project's root, which is returned.
+
+    Args:
+        text: the model that is asked for; its case's overlay may name a store of its own.
+    """
     from graft.adapters.tracking.connection import TrackingOptions, connect
 
     root = Path(project)
     os.chdir(root)
-    said = yaml.safe_load((root / "conf/base/mlflow.yml").read_text())
+    case = re.split("[@/]", text)[0].rpartition("-")[0]
+    known = case if case and (root / "conf" / case).is_dir() else None
     # The registry knows every case; in which experiment runs are kept matters to runs alone.
-    options = TrackingOptions.parse({**said, "experiment": "Default"}, "conf/base/mlflow.yml")
-    connect(options, root)
+    said = {**open_conf(root / "conf", known)["mlflow"], "experiment": "Default"}
+    connect(TrackingOptions.parse(said, "conf mlflow.yml"), root)
     return root
 
 

@@ -1,6 +1,5 @@
 """Writes the record when a model is registered, and puts it where an auditor looks."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -19,6 +18,8 @@ from graft.adapters.lineage.registered import (
 )
 from graft.adapters.lineage.stages import Maker, makers_of, stages_of
 from graft.adapters.lineage.tables import files_table, images_facts, images_table
+from graft.adapters.tracking.recording import log_splits
+from graft.vision.records import digest_of_file
 
 
 def write_lineage(
@@ -46,37 +47,37 @@ def write_lineage(
 
 def write_files(folder: Path, material: Material, raw: Path) -> dict[str, Any]:
     """Write the record and its tables below a folder; returns the record."""
-    images, table, files = _tables(folder, material, raw)
+    images, files = _tables(folder, material, raw)
     with registered_files(material.version) as registered:
         card = json.loads((registered / MODEL / "card.json").read_text())
         facts = registered_facts(registered)
     record = compose_record(material, card, images, files, facts, _live(material.version))
     (folder / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False, default=str))
-    if table is not None:
-        _log_inputs(material, record, table)
+    if images != UNKNOWN:
+        _log_inputs(material, record)
     return record
 
 
-def _tables(folder: Path, material: Material, raw: Path) -> tuple[Any, Any, Any]:
-    """Facts of the images, their table, facts of the other files; unknown what is not there."""
+def _tables(folder: Path, material: Material, raw: Path) -> tuple[Any, Any]:
+    """Facts of the images, and of the other files; unknown what is not there."""
     import pandas as pd
 
     path = material.path_of("split_manifest")
     manifest = None if path is None else material.project / path
     if manifest is None or not manifest.is_file():
-        return UNKNOWN, None, UNKNOWN
+        return UNKNOWN, UNKNOWN
     images = images_table(pd.read_parquet(manifest))
     images.to_parquet(folder / IMAGES, index=False)
-    facts = {**images_facts(images), "table_sha256": _sha256(folder / IMAGES)}
+    facts = {**images_facts(images), "table_sha256": digest_of_file(folder / IMAGES)}
     if not raw.is_dir():
-        return facts, images, UNKNOWN
+        return facts, UNKNOWN
     conf = material.stage("ingestion").conf
     block = conf.get("parameters", {}).get(material.task, {}).get("ingestion", {})
     below = str(block.get("source", {}).get("folder", ""))
     others = files_table(images, raw, below)
     others.to_parquet(folder / FILES, index=False)
-    beside = {"folder": below, "count": len(others), "table_sha256": _sha256(folder / FILES)}
-    return facts, images, beside
+    beside = {"folder": below, "count": len(others), "table_sha256": digest_of_file(folder / FILES)}
+    return facts, beside
 
 
 def _live(version: Any) -> dict[str, str]:
@@ -90,7 +91,7 @@ def _live(version: Any) -> dict[str, str]:
 def _place(client: Any, folder: Path, material: Material, record: Mapping[str, Any]) -> None:
     """On the run always; with the models and on the version unless a record stands there."""
     version, task, run_id = material.version, material.task, material.own.run_id
-    digest = _sha256(folder / RECORD)
+    digest = digest_of_file(folder / RECORD)
     for file in sorted(folder.iterdir()):
         client.log_artifact(run_id, str(file), task)
     client.set_tag(run_id, f"{task}.{DIGEST_TAG}", digest)
@@ -120,31 +121,15 @@ def _keep(folder: Path, material: Material) -> None:
                 shutil.copyfile(file, part / file.name)
 
 
-def _log_inputs(material: Material, record: Mapping[str, Any], table: Any) -> None:
+def _log_inputs(material: Material, record: Mapping[str, Any]) -> None:
     """Each split as a dataset input of the run; scores bind the test set to the logged model."""
     import mlflow
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
 
-    digests = record["images"]["sha256_by_split"]
-    source = CodeDatasetSource(tags={f"dvc.{k}": v for k, v in record["data"].items()})
-    datasets = {
-        split: MetaDataset(source, name=f"{material.task}-{split}", digest=digest[:36])
-        for split, digest in digests.items()
-    }
-    counts = record["images"]["by_split"]
-    for split, dataset in datasets.items():
-        tags = {"data.sha256": digests[split], "images": str(counts[split])}
-        mlflow.log_input(dataset, context=split, tags=tags)
-    metrics = record["metrics"]
+    images, metrics, task = record["images"], record["metrics"], material.task
+    version = {f"dvc.{name.removeprefix('dvc_')}": said for name, said in record["data"].items()}
+    datasets = log_splits(task, images["sha256_by_split"], images["by_split"], version)
     model_id = model_id_of(material.version)
     if model_id is not None and metrics != UNKNOWN and "test" in datasets:
-        values = {name: score["value"] for name, score in metrics["scores"].items()}
-        scores = {
-            f"{material.task}.{k}": v for k, v in values.items() if isinstance(v, int | float)
-        }
+        values = {f"{task}.{name}": score["value"] for name, score in metrics["scores"].items()}
+        scores = {name: value for name, value in values.items() if isinstance(value, int | float)}
         mlflow.log_metrics(scores, model_id=model_id, dataset=datasets["test"])
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

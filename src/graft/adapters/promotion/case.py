@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from graft.adapters.conf import open_conf
 from graft.adapters.ledger.ledger import FOLDER, Ledger
 from graft.adapters.registry import NAME, RegistryError
 from graft.vision.promotion.options import PromotionOptions, rule_of
@@ -50,23 +51,11 @@ def open_case(project: Path, text: str) -> Case:
             allowed=f"CASE-TASK, where conf/CASE is a folder and TASK one of {', '.join(TASKS)}",
             mend="see the names of models in MLflow",
         )
-    said, mlflow, raw = _conf(project, name)
-    rule = rule_of(said[task].get("promotion"), f"parameters: {task}.promotion")
-    options = TrackingOptions.parse(mlflow, "conf mlflow.yml")
+    conf = open_conf(project / "conf", name)
+    rule = rule_of(conf["parameters"][task].get("promotion"), f"parameters: {task}.promotion")
+    options = TrackingOptions.parse(dict(conf["mlflow"]), "conf mlflow.yml")
     connect(options, project)
     return Case(
-        project, name, model, choose_task({"name": task})[0], rule, project / raw,
-        options.experiment,
+        project, name, model, choose_task({"name": task})[0], rule,
+        project / str(conf["globals"]["raw"]), options.experiment,
     )  # fmt: skip
-
-
-def _conf(project: Path, case: str) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """Parameters, where MLflow is, and the raw folder."""
-    from kedro.framework.session import KedroSession
-    from kedro.framework.startup import bootstrap_project
-
-    bootstrap_project(project)
-    with KedroSession.create(project, env=case) as session:
-        context: Any = session.load_context()  # type: ignore[attr-defined]
-        conf = context.config_loader
-        return context.params, dict(conf["mlflow"]), str(conf["globals"]["raw"])

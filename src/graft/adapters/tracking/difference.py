@@ -56,7 +56,7 @@ def uncommitted_diff(project: Path) -> str:
 
 
 def _difference(folder: Path, scratch: Path) -> str:
-    git = _apart(folder, scratch)
+    git = apart(folder, scratch)
     base = "HEAD" if git("rev-parse", "--verify", "--quiet", "HEAD") else EMPTY_TREE
     changed = git.names("diff", "--name-only", "--no-renames", "-z", base)
     untracked = git.names("ls-files", "--others", "--exclude-standard", "-z")
@@ -71,7 +71,7 @@ def _difference(folder: Path, scratch: Path) -> str:
     return "".join(notes) + _text(git, arguments, scratch)
 
 
-def _apart(folder: Path, scratch: Path) -> Git:
+def apart(folder: Path, scratch: Path) -> Git:
     """Git that works on a copy of the index and writes objects to scratch only."""
     index, objects = (_git_path(folder, name) for name in ("index", "objects"))
     if index.is_file():

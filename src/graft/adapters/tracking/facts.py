@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from graft.adapters.tracking.difference import Git, uncommitted_diff
+from graft.adapters.tracking.tree import NO_DIFF, working_tree
 from graft.adapters.tracking.version import UNKNOWN, data_version
 
-__all__ = ["data_version", "run_facts", "uncommitted_diff"]
+__all__ = ["data_version", "run_facts", "tree_facts", "uncommitted_diff"]
+
+TREE, DIFF = "git.tree", "git.diff_sha256"
 
 
 def code_facts(project: Path) -> dict[str, str]:
@@ -22,6 +25,12 @@ def code_facts(project: Path) -> dict[str, str]:
     status = git("status", "--porcelain")
     dirty = UNKNOWN if status is None else str(bool(status)).lower()
     return {"git.commit": commit or UNKNOWN, "git.dirty": dirty}
+
+
+def tree_facts(project: Path, diff: str) -> dict[str, str]:
+    """Git's name of the tree as it stands, and the SHA-256 of what it adds to its commit."""
+    digest = hashlib.sha256(diff.encode()).hexdigest() if diff else NO_DIFF
+    return {TREE: working_tree(project, diff), DIFF: digest}
 
 
 def lock_facts(project: Path) -> dict[str, str]:

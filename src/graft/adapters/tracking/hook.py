@@ -70,11 +70,11 @@ class TrackingHook:
     def _record_start(self, pipeline: Any) -> None:
         import mlflow
 
-        from graft.adapters.tracking.facts import run_facts, uncommitted_diff
+        from graft.adapters.tracking.facts import run_facts, tree_facts, uncommitted_diff
 
-        mlflow.set_tags(run_facts(self._project, self._raw))
-        mlflow.log_params(self._parameters(pipeline))
         diff = uncommitted_diff(self._project)
+        mlflow.set_tags({**run_facts(self._project, self._raw), **tree_facts(self._project, diff)})
+        mlflow.log_params(self._parameters(pipeline))
         if diff:
             mlflow.log_text(diff, "code/uncommitted.diff")
         lock = self._project / "requirements.lock"

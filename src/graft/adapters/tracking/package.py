@@ -46,15 +46,15 @@ class Package:
 
 def pack(model: Any, folder: Path) -> Package:
     """Write a `TrainedModel` and the code that it predicts with below ``folder``."""
-    from graft.vision.records import digest_of, digest_of_file
+    from graft.vision.records import digest_of, digest_of_file, digests_below
 
     files, code = folder / "model", folder / "graft"
     model.save(files)
-    (files / MANIFEST).write_text(json.dumps(_digests(files), indent=2) + "\n")
+    (files / MANIFEST).write_text(json.dumps(digests_below(files), indent=2) + "\n")
     _copy_code(model.card.task, code)
-    digest_by_file = _digests(files)
+    digest_by_file = digests_below(files)
     weights = digest_by_file["model.safetensors"]
-    served = digest_of([_digests(code), digest_of_file(ENTRANCE)])
+    served = digest_of([digests_below(code), digest_of_file(ENTRANCE)])
     digests = {
         "weights_sha256": weights,
         "package_sha256": digest_of(digest_by_file),
@@ -128,10 +128,3 @@ def _copy_code(task: str, target: Path) -> None:
         copy = target.parent / file.relative_to(SOURCE)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    from graft.vision.records import digest_of_file
-
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): digest_of_file(path) for path in paths}

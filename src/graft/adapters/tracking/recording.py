@@ -49,28 +49,39 @@ def record_history(task: str, name: str, data: Any, path: Path, tags: Mapping[st
 
 
 def record_data(task: str, name: str, data: Any, path: Path, tags: Mapping[str, str]) -> None:
-    """The data as dataset inputs: one per split, with a digest over every byte.
+    """The data as dataset inputs: one per split, with a digest over every byte."""
+    import mlflow
+
+    from graft.vision.records import data_digest
+
+    mlflow.set_tag(f"{task}.data.sha256", data_digest(data))
+    splits = {str(split): rows for split, rows in data.groupby("split")}
+    digests = {split: data_digest(rows) for split, rows in splits.items()}
+    log_splits(task, digests, {split: len(rows) for split, rows in splits.items()}, tags)
+    record_artifact(task, name, data, path, tags)
+
+
+def log_splits(
+    task: str, digests: Mapping[str, str], counts: Mapping[str, int], tags: Mapping[str, str]
+) -> dict[str, Any]:
+    """Each split as a dataset input of the open run; returns MLflow's datasets by split.
 
     MLflow's own digest covers the first 10,000 elements only, and its limit is 36 characters, so
     the full SHA-256 stands in the tags.
+
+    Args:
+        tags: the data's version, on each input and its source.
     """
     import mlflow
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
 
-    from graft.vision.records import data_digest
-
-    mlflow.set_tag(f"{task}.data.sha256", data_digest(data))
-    for split, rows in data.groupby("split"):
-        digest = data_digest(rows)
-        source = CodeDatasetSource(tags=dict(tags))
-        dataset = MetaDataset(source, name=f"{task}-{split}", digest=digest[:36])
-        mlflow.log_input(
-            dataset,
-            context=str(split),
-            tags={**tags, "data.sha256": digest, "images": str(len(rows))},
-        )
-    record_artifact(task, name, data, path, tags)
+    source, datasets = CodeDatasetSource(tags=dict(tags)), {}
+    for split, digest in digests.items():
+        datasets[split] = MetaDataset(source, name=f"{task}-{split}", digest=digest[:36])
+        own = {"data.sha256": digest, "images": str(counts[split])}
+        mlflow.log_input(datasets[split], context=split, tags={**tags, **own})
+    return datasets
 
 
 def record_verdict(task: str, name: str, data: Any, path: Path, tags: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.audit.case import Audited
 from graft.adapters.lineage.audit.rows import MISSING, Fault, Row, judged
 from graft.adapters.lineage.reading import artifact_of_run
-from graft.adapters.lineage.tree import NO_DIFF, commit_exists, rebuilt_tree
+from graft.adapters.tracking.tree import NO_DIFF, commit_exists, rebuilt_tree
 
 DIFF = "code/uncommitted.diff"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from graft.adapters.conf import open_conf
 from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.audit.case import Audited
 from graft.adapters.lineage.audit.code import diff_of
@@ -20,7 +21,7 @@ from graft.adapters.lineage.audit.rows import (
     unrecorded,
 )
 from graft.adapters.lineage.reading import artifact_of_run
-from graft.adapters.lineage.tree import check_out, file_at
+from graft.adapters.tracking.tree import check_out, file_at
 from graft.vision.records import digest_of
 
 LOCK = "requirements.lock"
@@ -93,19 +94,9 @@ def _conf_now(case: Audited) -> dict[str, Any]:
 
 
 def _conf_of(conf: Path, case: Audited) -> dict[str, Any]:
-    from kedro.config import OmegaConfigLoader
-
-    from graft.settings import CONFIG_LOADER_ARGS
-
     said = case.record["configuration"]
     try:
-        loader = OmegaConfigLoader(
-            str(conf),
-            env=said["environment"],
-            runtime_params=said["overrides"],
-            **CONFIG_LOADER_ARGS,  # type: ignore[arg-type]
-        )
-        now = flat("", loader["parameters"])
+        now = flat("", open_conf(conf, said["environment"], said["overrides"])["parameters"])
     except Exception:  # what no longer loads gives no parameter at all
         return {}
     heads = tuple(said["parameters"])

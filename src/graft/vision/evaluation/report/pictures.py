@@ -9,13 +9,12 @@ import pandas as pd
 import torch
 
 from graft.vision.data.pixels import PixelReader
-from graft.vision.data.truths import SEPARATOR
 from graft.vision.evaluation.attention import class_activation, overlay, stretched
 from graft.vision.evaluation.report.material import Picture
 from graft.vision.model import TrainedModel
 from graft.vision.preprocessing import Frame, with_channels
 from graft.vision.records import Array
-from graft.vision.task import Evidence, Illustrated, Metrics, Shown
+from graft.vision.task import Illustrated, Metrics, Shown
 from graft.vision.tiles import frames_of, views_of
 
 SIDE_PX, ALONE_PX = 480, 200
@@ -73,7 +72,8 @@ class Gallery:
 
     def _look(self, model: TrainedModel, row: int) -> Picture:
         shown, source = self._show(row), str(self.predictions["path"].iloc[row])
-        evidence, pixels = self._evidence(model, row), self._pixels(row)
+        own = self.metrics if isinstance(self.metrics, Illustrated) else None
+        evidence, pixels = own.evidence(row) if own else None, self._pixels(row)
         speaks = evidence.speaks if evidence else None
         large = scaled(pixels, SIDE_PX)
         warm = overlay(large, _heat_over(large, pixels, model, speaks))
@@ -89,21 +89,6 @@ class Gallery:
 
     def _pixels(self, row: int) -> Array:
         return with_channels(self.pixels.read(self.predictions["sha256"].iloc[row]), 3)
-
-    def _evidence(self, model: TrainedModel, row: int) -> Evidence | None:
-        """What the task says, or else the class that was said first."""
-        if isinstance(self.metrics, Illustrated):
-            return self.metrics.evidence(row)
-        names = model.card.classes.names
-        name = str(self.predictions["prediction"].iloc[row]).split(SEPARATOR)[0]
-        if name not in names:
-            return None
-        number = names.index(name)
-
-        def speaks(outputs: torch.Tensor) -> torch.Tensor:
-            return outputs[0, number]
-
-        return Evidence(name, speaks)
 
 
 def _heat_over(

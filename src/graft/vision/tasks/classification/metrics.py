@@ -1,13 +1,27 @@
 """Scores of classification; each checked against scikit-learn in the tests."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
+import torch
 
 from graft.vision.data.truths import SEPARATOR
 from graft.vision.records import Array
-from graft.vision.task import ClassTable, Shown
+from graft.vision.task import ClassTable, Evidence, Figure, Shown
 
 CALIBRATION_BINS = 15
+WORDS = {
+    "accuracy": "The share of images that are given exactly the right classes.",
+    "macro_f1": "F1 of each class (precision and recall alike), as a mean over classes: rare ones "
+    "count as much as common ones.",
+    "balanced_accuracy": "Recall of each class, as a mean over classes.",
+    "auroc": "The chance that an image of a class gets a higher score for it than another image, "
+    "as a mean over classes. 0.5 is guessing.",
+    "log_loss": "How little probability the right classes were given; lower is better.",
+    "calibration_error": "How far confidence lies from the share that is right, on average; lower "
+    "is better.",
+}
 
 
 class ClassificationMetrics:
@@ -93,6 +107,27 @@ class ClassificationMetrics:
         if self._right[row]:
             return Shown(pixels, said)
         return Shown(pixels, f"{self._truth_words[row]} taken for {said}")
+
+    def figures(self) -> Sequence[Figure]:
+        """None beside what every task has."""
+        return ()
+
+    def words(self) -> Mapping[str, str]:
+        """A line on each score."""
+        return WORDS
+
+    def legend(self) -> Mapping[str, tuple[int, int, int]]:
+        """Nothing is drawn on pictures."""
+        return {}
+
+    def evidence(self, row: int) -> Evidence:
+        """The class that is said first; the likeliest where none is said."""
+        number = int(self._scores[row].argmax())
+
+        def speaks(outputs: torch.Tensor) -> torch.Tensor:
+            return outputs[0, number]
+
+        return Evidence(self._classes.names[number], speaks)
 
     def _by_class(self, weights: Array) -> tuple[Array, Array, Array, Array]:
         hits = weights @ (self._truth * self._predicted)

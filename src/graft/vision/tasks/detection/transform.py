@@ -4,12 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from graft.vision.data.shown_truths import VISIBLE_SHARE
 from graft.vision.records import Array, Truth
 from graft.vision.tasks.detection.truth import targets_of
-
-VISIBLE_SHARE = 0.25
-"""A box of which a crop leaves less than this share of its area is dropped: what is left no longer
-shows what it is."""
 
 
 def compose_options() -> dict[str, Any]:

@@ -2,15 +2,14 @@
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from graft.adapters.lineage import UNKNOWN
-from graft.adapters.tracking.difference import Git
+from graft.adapters.tracking.difference import Git, apart
+from graft.adapters.tracking.version import UNKNOWN
 
 NO_DIFF = "none"
 APPLY = ("--whitespace=nowarn", "--allow-empty", "-")
@@ -89,18 +88,5 @@ def _written(git: Git) -> str:
 @contextmanager
 def _scratch_index(top: Path) -> Iterator[Git]:
     """Git with an index and new objects of its own; the repository is only read."""
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        index, objects = (
-            top / os.fsdecode((Git(top)("rev-parse", "--git-path", name) or b"").rstrip(b"\n"))
-            for name in ("index", "objects")
-        )
-        if index.is_file():  # it remembers which files have not changed
-            shutil.copyfile(index, scratch / "index")
-        (scratch / "objects").mkdir()
-        settings = {
-            "GIT_INDEX_FILE": str(scratch / "index"),
-            "GIT_OBJECT_DIRECTORY": str(scratch / "objects"),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects),
-        }
-        yield Git(top, settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        yield apart(top, Path(scratch))

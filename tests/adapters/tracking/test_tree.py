@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from graft.adapters.lineage.tree import (
+from graft.adapters.tracking.difference import uncommitted_diff
+from graft.adapters.tracking.tree import (
     check_out,
     commit_exists,
     file_at,
     rebuilt_tree,
     working_tree,
 )
-from graft.adapters.tracking.difference import uncommitted_diff
 
 IDENTITY = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
 
