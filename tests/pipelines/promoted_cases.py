@@ -90,7 +90,7 @@ def open_registry(folder: Path) -> Registry:
     (folder / "reports").mkdir()
     table = pd.read_parquet(served.predictions)
     known = table[["id", "path", "sha256", "unit", "contender", "truth"]]
-    case = Case(folder, "tiny", MODEL, served.model.task, RULE, served.folder, "tiny")
+    case = Case(folder, "tiny", MODEL, served.model.task.name, RULE, served.folder, "tiny")
     features = _features(served.model, [served.folder / path for path in known["path"]])
     return Registry(case, served.model, _split(known), known, features)
 

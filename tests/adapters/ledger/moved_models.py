@@ -1,7 +1,6 @@
 """A registered model whose versions hold nothing, in an MLflow store of its own."""
 
 from pathlib import Path
-from typing import Any
 
 import mlflow
 
@@ -11,8 +10,7 @@ MODEL = "tiny-classification"
 
 
 def case_in(folder: Path) -> Case:
-    task: Any = None  # of which a move knows nothing
-    return Case(folder, "tiny", MODEL, task, None, folder / "raw", "tiny")
+    return Case(folder, "tiny", MODEL, "classification", None, folder / "raw", "tiny")
 
 
 def new_store(folder: Path, versions: int) -> Case:

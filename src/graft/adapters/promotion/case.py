@@ -20,10 +20,17 @@ class Case:
     project: Path
     name: str
     model: str
-    task: "Task"
+    task_name: str
     rule: PromotionOptions | None
     raw: Path
     experiment: str
+
+    @property
+    def task(self) -> "Task":
+        """Imported when it is asked for: a history is told without PyTorch."""
+        from graft.vision.tasks import choose_task
+
+        return choose_task({"name": self.task_name})[0]
 
     @property
     def ledger(self) -> Ledger:
@@ -40,7 +47,7 @@ def open_case(project: Path, text: str) -> Case:
         TrackingError: where MLflow's store cannot be used.
     """
     from graft.adapters.tracking.connection import TrackingOptions, connect
-    from graft.vision.tasks import TASKS, choose_task
+    from graft.vision.tasks import TASKS
 
     found = NAME.fullmatch(text)
     model = found["name"] if found else text
@@ -56,6 +63,6 @@ def open_case(project: Path, text: str) -> Case:
     options = TrackingOptions.parse(dict(conf["mlflow"]), "conf mlflow.yml")
     connect(options, project)
     return Case(
-        project, name, model, choose_task({"name": task})[0], rule,
+        project, name, model, task, rule,
         project / str(conf["globals"]["raw"]), options.experiment,
     )  # fmt: skip

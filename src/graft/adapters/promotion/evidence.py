@@ -128,7 +128,7 @@ def _places(case: Case, version: Any, name: str) -> Iterator[Path]:
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    task = case.task.name
+    task = case.task_name
     try:
         uri = f"runs:/{version.run_id}/{task}/{name}"
         yield Path(download_artifacts(artifact_uri=uri))
