@@ -1,5 +1,5 @@
-"""The project's commands beside Kedro's: `kedro case`, `kedro model`, and a `kedro run` that speaks
-plainly."""
+"""The project's commands beside Kedro's: `kedro case`, `kedro model`, `kedro retrain`, and a
+`kedro run` that speaks plainly."""
 
 import os
 from typing import Any
@@ -8,6 +8,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 
 from graft.commands.model import model
+from graft.commands.retrain import retrain
 from graft.commands.speaking import speak_plainly
 
 
@@ -17,6 +18,7 @@ def cli() -> None:
 
 
 cli.add_command(model)
+cli.add_command(retrain)
 
 
 def run_at_root(**options: Any) -> Any:

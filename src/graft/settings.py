@@ -11,7 +11,10 @@ HOOKS = (ParametersHook(), ConsoleHook(), TrackingHook(), LineageHook())
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": DEFAULT_CASE,
-    "config_patterns": {"mlflow": ["mlflow*", "**/mlflow*"]},
+    "config_patterns": {
+        "mlflow": ["mlflow*", "**/mlflow*"],
+        "declared": ["declared*", "**/declared*"],
+    },
     # An overlay names only what differs; without this it would replace whole blocks.
     "merge_strategy": {"parameters": "soft"},
 }

@@ -258,6 +258,30 @@ def test_audit__names_what_was_changed(project: Path, name: str) -> None:
     assert all(what in text for what in ("expected:", "found:", fact))
 
 
+def test_run__is_refused_where_its_data_version_is_not_whole_on_the_remote(
+    project: Path, record: dict[str, Any]
+) -> None:
+    import mlflow
+
+    assert record["data"]["dvc_verified"] == "folder"  # by default the remote is not asked
+    overlay, lost = project / "conf/tiny/mlflow.yml", remote_object(project)
+    overlay.write_text("lineage: {data: pushed}\n")
+    try:
+        with planted(lost, None):
+            done = kedro(project, "run", "--env", "tiny", "--pipelines", "ingestion")
+    finally:
+        overlay.unlink()
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "nothing was started; found: remote object of " in done.stderr
+    assert f"({lost.parent.name}{lost.name}): missing" in done.stderr
+    experiment = mlflow.MlflowClient().get_experiment_by_name("tiny")
+    assert experiment is not None
+    (last,) = mlflow.MlflowClient().search_runs([experiment.experiment_id], max_results=1)
+    assert last.info.status == "FAILED" and "nothing was started" in last.data.tags["error"]
+    assert not [name for name in last.data.tags if name.startswith("made.")]
+    assert audited(project) == {}
+
+
 def test_audit__names_a_file_that_came_in_beside(project: Path) -> None:
     added = project / "data/01_raw/tiny/class_0/notes.txt"
     added.write_text("added")

@@ -19,8 +19,8 @@ from test_whole_road import ROOT, copy_project, draw_images, kedro
 
 from graft.adapters.case_settings import case_settings
 from graft.adapters.datasets import FolderDataset
-from graft.adapters.tracking.imports import SOURCE, modules_behind
 from graft.adapters.tracking.package import ENTRANCE, served_code
+from graft.vision.imports import SOURCE, modules_behind
 from graft.vision.tasks import TASKS
 
 CASE = "street_scenes"

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,24 +11,69 @@ from typing import Any
 import mlflow
 import pytest
 from click.testing import CliRunner, Result
-from promoted_cases import MODEL, RULE, Registry, open_registry, some
+from promoted_cases import MODEL, RULE, Registry, Snapshot, open_registry, predict_here, some
 from test_whole_road import copy_project
 
 from graft.adapters.ledger.chain import LedgerError
 from graft.adapters.promotion.case import Case
+from graft.adapters.promotion.clean_process import predict_cleanly
 from graft.adapters.promotion.promoting import compare_versions, promote
 from graft.adapters.promotion.rolling_back import RollbackError, roll_back
 from graft.adapters.registry import AlteredModelError, RegistryError, resolve, verified, version_at
 from graft.commands.model import model as model_command
 
+WEAK, STRONG = "1", "2"
+"""Versions that are registered in every test: right on 2 of 9 images, and on all."""
+CLEAN = "graft.adapters.promotion.loading.predict_cleanly"
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Both versions, none of them champion; the address of MLflow is as before when it ends."""
+    before = mlflow.get_tracking_uri()
+    found = open_registry(tmp_path_factory.mktemp("registry"))
+    assert [found.register(some(number)) for number in (2, 9)] == [WEAK, STRONG]
+    yield found
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def snapshot(registered: Registry, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    return Snapshot(registered, tmp_path_factory.mktemp("kept") / "registry")
+
+
+@pytest.fixture(scope="module")
+def snapshot_of_two(snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        snapshot.laid(tmp_path_factory.mktemp("two")) as registry,
+    ):
+        patched.setattr(CLEAN, predict_here)
+        for version in (WEAK, STRONG):
+            assert promote(registry.case, f"{MODEL}/{version}")["outcome"] == "promoted"
+        database = Path(mlflow.get_tracking_uri().removeprefix("sqlite:///"))
+        shutil.copy(database, registry.case.project)
+        return Snapshot(registry, tmp_path_factory.mktemp("kept") / "registry")
+
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    """An empty one; the address of MLflow is as before when it ends."""
-    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"  # as a connection sets it
-    before = mlflow.get_tracking_uri()
-    yield open_registry(tmp_path)
-    mlflow.set_tracking_uri(before)
+def registry(snapshot: Snapshot, tmp_path: Path) -> Iterator[Registry]:
+    """Both versions, none of them champion."""
+    with snapshot.laid(tmp_path) as registry:
+        yield registry
+
+
+@pytest.fixture
+def two(snapshot_of_two: Snapshot, tmp_path: Path) -> Iterator[Registry]:
+    """The strong one is champion, and the weak one was before it."""
+    with snapshot_of_two.laid(tmp_path) as registry:
+        yield registry
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predictions in this process: for tests of the rule, and not of the clean process."""
+    monkeypatch.setattr(CLEAN, predict_here)
 
 
 def files_of(version: str) -> Path:
@@ -68,10 +111,11 @@ def command(case: Case, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
 def test_promote_and_rollback__tell_the_whole_story(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weak, strong, equal = (registry.register(some(n), s) for n, s in ((2, 0), (9, 0), (9, 1)))
-    first = promote(registry.case, f"{MODEL}/{weak}")
+    weak, strong, equal = WEAK, STRONG, registry.register(some(9), seed=1)
+    first = promote(registry.case, f"{MODEL}/{weak}")  # in a clean process
     assert (first["outcome"], first["champion"]) == ("promoted", None), first["reason"]
 
+    monkeypatch.setattr(CLEAN, predict_here)
     said = command(registry.case, monkeypatch, "promote", f"{MODEL}/{strong}")
     assert said.exit_code == 0, said.output
     assert f"{MODEL}/{strong} is champion now." in said.output
@@ -85,6 +129,8 @@ def test_promote_and_rollback__tell_the_whole_story(
 
     recorded = {e["version"]: e["evidence"] for e in registry.case.ledger.entries}
     for version in (strong, weak):
+        if version == weak:  # in a clean process again
+            monkeypatch.setattr(CLEAN, predict_cleanly)
         said = command(registry.case, monkeypatch, "rollback", MODEL, "--json")
         assert said.exit_code == 0, said.output
         found = json.loads(said.stdout)
@@ -117,15 +163,23 @@ def _tell_history(case: Case, monkeypatch: pytest.MonkeyPatch, versions: list[st
     assert plain.exit_code == 1 and "line 4 is changed" in plain.output
 
 
-@pytest.fixture
-def two(registry: Registry) -> Registry:
-    """Version 2 is champion, and 1 was before it."""
-    for number in (2, 9):
-        version = registry.register(some(number))
-        assert promote(registry.case, f"{MODEL}/{version}")["outcome"] == "promoted"
-    return registry
+def test_promote__that_comes_second_is_told_so_and_moves_nothing(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*asked: Any) -> Any:
+        monkeypatch.setattr(CLEAN, predict_here)
+        assert promote(registry.case, f"{MODEL}/{WEAK}")["outcome"] == "promoted"
+        return predict_here(*asked)
+
+    monkeypatch.setattr(CLEAN, meanwhile)
+    found = promote(registry.case, f"{MODEL}/{STRONG}")
+    assert (found["outcome"], found["entry"]["action"]) == ("superseded", "hold")
+    assert f"version {WEAK} became champion while" in found["entry"]["reason"]
+    assert version_at(MODEL, "champion") == WEAK
+    assert promote(registry.case, f"{MODEL}/{STRONG}")["outcome"] == "promoted"
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("fault", ["deleted", "corrupt"])
 def test_rollback__works_when_the_champion_is_lost(two: Registry, fault: str) -> None:
     if fault == "deleted":
@@ -138,6 +192,7 @@ def test_rollback__works_when_the_champion_is_lost(two: Registry, fault: str) ->
     assert version_at(MODEL, "champion") == "1"
 
 
+@pytest.mark.usefixtures("here")
 def test_rollback__puts_back_an_alias_that_another_hand_moved(two: Registry) -> None:
     mlflow.MlflowClient().set_registered_model_alias(MODEL, "champion", "1")
     refused = promote(two.case, f"{MODEL}/1")
@@ -157,8 +212,7 @@ def test_rollback__refuses_a_target_that_was_altered(two: Registry) -> None:
 def test_promote__refuses_files_that_were_altered_and_names_both_digests(
     registry: Registry,
 ) -> None:
-    version = registry.register(some(9))
-    folder = files_of(version)
+    folder = files_of(STRONG)
     for change, named in (
         (lambda: (folder / "python_model.pkl").write_bytes(b"x"), "python_model.pkl added"),
         (lambda: (folder / "code/graft/more.py").write_text("x = 1"), "code_sha256"),
@@ -175,44 +229,42 @@ def test_promote__refuses_files_that_were_altered_and_names_both_digests(
 
 
 def test_promote__refuses_what_does_not_load(registry: Registry) -> None:
-    version = registry.register(some(9))
-    weights = files_of(version) / "artifacts/model/model.safetensors"
+    weights = files_of(STRONG) / "artifacts/model/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    forge(version)
+    forge(STRONG)
     refused = promote(registry.case, MODEL)
     assert refused["refused_by"] == ["load"] and "clean process" in refused["reason"]
 
 
+@pytest.mark.usefixtures("here")
 def test_promote__refuses_other_predictions_than_were_recorded(registry: Registry) -> None:
-    registry.register(some(9))
-    weak = files_of(registry.register(some(2)))
-    strong = files_of("1") / "artifacts/model"
+    weak, strong = files_of(WEAK), files_of(STRONG) / "artifacts/model"
     for name in ("model.safetensors", "sha256.json"):  # with the manifest that would give it away
         (strong / name).write_bytes((weak / "artifacts/model" / name).read_bytes())
     listed = json.loads((strong / "sha256.json").read_text())
     listed["card.json"] = hashlib.sha256((strong / "card.json").read_bytes()).hexdigest()
     (strong / "sha256.json").write_text(json.dumps(listed))
-    forge("1")
-    refused = promote(registry.case, f"{MODEL}/1")
+    forge(STRONG)
+    refused = promote(registry.case, MODEL)
     assert refused["refused_by"] == ["load"] and "otherwise than recorded" in refused["reason"]
 
 
 def test_promote__refuses_a_model_that_takes_too_long(registry: Registry) -> None:
-    registry.register(some(9))
     refused = promote(registry.by(check_timeout_s=0.1), MODEL)
     assert refused["refused_by"] == ["load"] and "within 0.1 s" in refused["reason"]
 
 
+@pytest.mark.usefixtures("here")
 def test_promote__takes_uncommitted_code_with_a_recorded_reason_only(registry: Registry) -> None:
-    registry.register(some(9), dirty="true")
+    registry.register(some(9), seed=1, dirty="true")
     assert promote(registry.case, MODEL)["refused_by"] == ["committed_code"]
     done = promote(registry.case, MODEL, override="a demonstration")
     assert done["outcome"] == "promoted"
     assert done["entry"]["evidence"]["override"] == "a demonstration"
 
 
+@pytest.mark.usefixtures("here")
 def test_promote__without_a_rule_means_no(registry: Registry) -> None:
-    registry.register(some(9))
     case = Case(**{**vars(registry.case), "rule": None})
     assert promote(case, MODEL)["refused_by"] == ["rule"]
 
@@ -223,10 +275,10 @@ def relabelled(registry: Registry) -> Any:
     return rows
 
 
+@pytest.mark.usefixtures("here")
 def test_promote__judges_the_champion_again_where_the_test_set_changed(registry: Registry) -> None:
-    weak = registry.register(some(2))
-    assert promote(registry.case, f"{MODEL}/{weak}")["outcome"] == "promoted"
-    registry.register(some(9), split=relabelled(registry))
+    assert promote(registry.case, f"{MODEL}/{WEAK}")["outcome"] == "promoted"
+    registry.register(some(9), seed=1, split=relabelled(registry))
     unlike = compare_versions(registry.case, f"{MODEL}@challenger", MODEL, again=False)
     failed = [check for check in unlike["checks"] if not check["held"]]
     assert not unlike["compared"]
@@ -240,20 +292,18 @@ def test_promote__judges_the_champion_again_where_the_test_set_changed(registry:
 def test_compare__names_a_test_image_that_was_trained_on(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.register(some(2))
     leaking = registry.split.copy()
     leaking.loc[len(leaking) - 1, "cluster"] = leaking["cluster"][0]  # a re-encoded copy in train
-    registry.register(some(9), split=leaking)
-    said = command(registry.case, monkeypatch, "compare", f"{MODEL}/2", f"{MODEL}/1")
+    version = registry.register(some(9), seed=1, split=leaking)
+    said = command(registry.case, monkeypatch, "compare", f"{MODEL}/{version}", f"{MODEL}/{WEAK}")
     assert said.exit_code == 3
     assert f"{leaking['id'][0]} (a near-copy)" in said.output
 
 
 def test_resolve__names_what_there_is(registry: Registry) -> None:
-    version = registry.register(some(9))
-    assert resolve(f"{MODEL}/{version}").version == resolve(f"{MODEL}@challenger").version
+    assert resolve(f"{MODEL}/{STRONG}").version == resolve(f"{MODEL}@challenger").version
     for text, named in (
-        (f"{MODEL}/7", "versions 1; aliases challenger"),
+        (f"{MODEL}/7", "versions 2, 1; aliases challenger"),
         (MODEL, "has no alias champion"),
         ("other-classification", f"models {MODEL}"),
         ("a/b/c", "NAME@alias"),
@@ -272,23 +322,19 @@ def test_check_mirror__is_asked_before_anything_moves(two: Registry) -> None:
 
 
 def test_commands__find_the_case_by_the_name_of_its_model(
-    registry: Registry, tmp_path: Path
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.register(some(9))
     project = copy_project(tmp_path / "project")
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
-    kedro = str(Path(sys.executable).with_name("kedro"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
 
-    def said(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [kedro, "model", *words], cwd=project, env=environment, capture_output=True, text=True
-        )
+    def said(*words: str) -> Result:
+        standing = SimpleNamespace(project_path=project)
+        return CliRunner().invoke(model_command, list(words), obj=standing)
 
     found = said("history", MODEL)
-    assert found.returncode == 0 and "champion now: none" in found.stdout, found.stderr
+    assert found.exit_code == 0 and "champion now: none" in found.output
     found = said("history", "nothing-classification")
-    assert found.returncode == 1 and "names no registered model of a case here" in found.stderr
+    assert found.exit_code == 1 and "names no registered model of a case here" in found.output
     found = said("promote", MODEL)  # the images are not in this project: said, and not promoted
-    assert found.returncode == 3 and "load" in found.stdout, found.stderr
-    assert "is not there" in found.stdout
+    assert found.exit_code == 3 and "load" in found.output and "is not there" in found.output
     assert RULE.asks == "better"

@@ -28,7 +28,6 @@ from pycocotools import mask as coco
 from served_cases import ServedCase, lay_case
 
 from graft.adapters.datasets import RegisteredModelDataset
-from graft.adapters.tracking.imports import imported_names
 from graft.adapters.tracking.package import (
     BESIDE,
     ENTRANCE,
@@ -42,6 +41,7 @@ from graft.vision.contenders.ground import lay_ground
 from graft.vision.data.masks import decode_mask
 from graft.vision.data.options import IngestionOptions
 from graft.vision.errors import OptionsError
+from graft.vision.imports import imported_names
 from graft.vision.model import TrainedModel
 from graft.vision.records import SPLIT_COLUMNS, new_table
 from graft.vision.serving import answer_images, predict_images

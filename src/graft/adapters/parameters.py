@@ -9,6 +9,8 @@ from kedro.framework.hooks import hook_impl
 from graft.vision.errors import OptionsError, nearest
 
 GLOBALS = {"case", "raw"}
+PARENT = "parent"
+"""What a command alone may set, by ``--params``: the model that a run retrains."""
 
 
 class ParametersHook:
@@ -22,7 +24,13 @@ class ParametersHook:
         """Compare what conf says with what base knows."""
         base = Path(context.project_path) / "conf" / "base" / "parameters"
         check_keys("globals.yml", context.config_loader["globals"], dict.fromkeys(GLOBALS))
-        check_parameters(context.config_loader["parameters"], read_base(base))
+        said, runtime = context.config_loader["parameters"], context.config_loader.runtime_params
+        if PARENT in (runtime or {}):  # of a run and of no case: conf cannot name it
+            from graft.adapters.datasets.parent import task_of
+
+            task_of(runtime[PARENT])
+            said = {name: value for name, value in said.items() if name != PARENT}
+        check_parameters(said, read_base(base))
 
 
 def read_base(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,8 @@ COMMANDS: dict[str, str] = {
     "promote": "promote",
     "rollback": "rollback",
     "history": "history",
+    "export": "export",
+    "verify": "verify",
 }
 """Name -> module below graft.commands that holds the command of that name."""
 

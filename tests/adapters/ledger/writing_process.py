@@ -1,8 +1,12 @@
 """Run as a process: writes to a ledger, waits in its turn, or moves the champion and is killed.
 
+``KILLED_AT`` is a point of `_kill_at` after ``before-`` or ``after-``. In ``rounds`` several
+processes move at the same moment, when the file ``go-ROUND`` says which versions.
+
 ``python writing_process.py write FOLDER COUNT LEASE_S``
 ``python writing_process.py hold FOLDER LEASE_S``
-``python writing_process.py move FOLDER VERSION EXPECTED [KILLED_AT]``
+``python writing_process.py move FOLDER ACTION VERSION EXPECTED [KILLED_AT]``
+``python writing_process.py rounds FOLDER PLACE COUNT``
 """
 
 import os
@@ -29,24 +33,40 @@ def hold(folder: str, lease_s: str) -> None:
         time.sleep(600)
 
 
-def move(folder: str, version: str, expected: str, killed_at: str = "") -> None:
-    import mlflow
-    from moved_models import case_in
-
+def move(folder: str, action: str, version: str, expected: str, killed_at: str = "") -> None:
     from graft.adapters.promotion import moving
 
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    standing = None if expected == "none" else expected
-    case = case_in(Path(folder))
+    case = _open(folder)
     moving.settle(case)
     if killed_at:
         _kill_at(killed_at)
-    done = moving.move(case, "promote", version, standing, {}, "a test", {})
+    done = moving.move(case, action, version, expected, {}, "a test", {})
     print("moved" if done else "superseded", flush=True)
 
 
+def rounds(folder: str, place: str, count: str) -> None:
+    from graft.adapters.promotion import moving
+
+    case = _open(folder)
+    print("ready", flush=True)
+    for number in range(int(count)):
+        while not (go := Path(folder, f"go-{number}")).exists():
+            time.sleep(0.005)
+        expected, *versions = go.read_text().split()
+        version = versions[int(place) % len(versions)]
+        done = moving.move(case, "promote", version, expected, {}, f"round {number}", {})
+        print("moved" if done else "superseded", flush=True)
+
+
+def _open(folder: str) -> Any:
+    import mlflow
+    from moved_models import case_in
+
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    return case_in(Path(folder))
+
+
 def _kill_at(point: str) -> None:
-    """``before-X`` or ``after-X`` of: intent, alias, outcome, mirror."""
     import mlflow
 
     from graft.adapters.promotion import moving
@@ -57,6 +77,9 @@ def _kill_at(point: str) -> None:
         "alias": (mlflow.MlflowClient, "set_registered_model_alias"),
         "outcome": (Ledger, "close"),
         "mirror": (moving, "mirror"),
+        "copy": (mlflow.MlflowClient, "log_artifact"),  # while it is mirrored, as the next two
+        "version": (mlflow.MlflowClient, "set_model_version_tag"),
+        "head": (mlflow.MlflowClient, "set_registered_model_tag"),
     }[what]
     whole: Callable[..., Any] = getattr(owner, name)
 
@@ -69,4 +92,4 @@ def _kill_at(point: str) -> None:
 
 
 if __name__ == "__main__":
-    {"write": write, "hold": hold, "move": move}[sys.argv[1]](*sys.argv[2:])
+    {"write": write, "hold": hold, "move": move, "rounds": rounds}[sys.argv[1]](*sys.argv[2:])

@@ -1,7 +1,9 @@
 """A checkpoint is whole or refused, and a training goes on from it as if it had never stopped."""
 
 import json
+import logging
 import pickle
+import struct
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,12 @@ from tiny_training import differing, history_of, new_training, state_of
 
 from graft.vision.contenders.ground import Ground
 from graft.vision.errors import CheckpointError
-from graft.vision.training.checkpoint import FACTS, PARTS, load_checkpoint
+from graft.vision.training.checkpoint import (
+    FACTS,
+    PARTS,
+    AlteredCheckpointError,
+    load_checkpoint,
+)
 from graft.vision.training.loop import Trained, Training
 
 # All that could be lost between two epochs: average, optimiser, mixing, dropout, moving BatchNorm.
@@ -134,6 +141,74 @@ def test_early_stopping__ends_at_the_same_epoch_after_a_fall(
     assert differing(state_of(resumed.model), state_of(plain.model)) == set()
 
 
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def header_end(path: Path) -> int:
+    """Where the bytes of the tensors begin."""
+    return 8 + int(struct.unpack("<Q", path.read_bytes()[:8])[0])
+
+
+def test_checkpoint__with_another_byte_of_a_tensor_is_refused_with_both_digests(
+    tmp_path: Path, stopped: Path
+) -> None:
+    path, size = tmp_path / "altered.safetensors", stopped.stat().st_size
+    for place in [*range(header_end(stopped), size, size // 20), size - 1]:
+        path.write_bytes(stopped.read_bytes())
+        flip(path, place)
+        said = r"altered\.safetensors is not as .*found: SHA-256 (\w{64}); allowed: SHA-256 (?!\1)"
+        with pytest.raises(AlteredCheckpointError, match=said):
+            load_checkpoint(path, DIGEST)
+
+
+def test_checkpoint__with_another_byte_of_its_header_is_refused(
+    tmp_path: Path, stopped: Path
+) -> None:
+    path, end = tmp_path / "altered.safetensors", header_end(stopped)
+    for place in range(0, len(stopped.read_bytes()[:end].rstrip()), max(1, end // 200)):
+        path.write_bytes(stopped.read_bytes())
+        flip(path, place)
+        with pytest.raises(CheckpointError):
+            load_checkpoint(path, DIGEST)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_training__goes_on_from_the_last_checkpoint_that_is_as_it_was_written(
+    ground: Ground, tmp_path: Path, whole: Trained, caplog: pytest.LogCaptureFixture, lost: int
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    run_until(ground, path, 2, **RICH)
+    previous = path.with_name(f"{path.name}.previous")
+    for altered in (path, previous)[:lost]:
+        flip(altered, -1)
+    training = new_training(ground, path, **RICH)
+    with caplog.at_level(logging.WARNING):
+        training._resume()
+    assert training.epoch == 2 - lost
+    told = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(told) == lost
+    assert all(
+        text.endswith("goes back to the checkpoint before, or to its start.") for text in told
+    )
+    assert all("found: SHA-256" in text and "allowed: SHA-256" in text for text in told)
+    resumed = new_training(ground, path, **RICH).run()
+    assert differing(state_of(resumed.model), state_of(whole.model)) == set()
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_training__that_fell_between_two_checkpoints_goes_on_from_the_one_before(
+    ground: Ground, tmp_path: Path, whole: Trained
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    run_until(ground, path, 1, **RICH)
+    path.replace(path.with_name(f"{path.name}.previous"))  # as saving does, and then was killed
+    resumed = new_training(ground, path, **RICH).run()
+    assert differing(state_of(resumed.model), state_of(whole.model)) == set()
+
+
 @pytest.mark.parametrize("fact", FACTS)
 def test_checkpoint__that_lacks_a_fact_is_refused_by_its_name(
     tmp_path: Path, stopped: Path, fact: str
@@ -176,6 +251,12 @@ def test_checkpoint__that_lacks_any_one_tensor_is_refused_by_its_name(
         except Exception as error:
             unnamed.append(f"{key}: {type(error).__name__}")
     assert unnamed == []
+
+
+def test_checkpoint__that_lacks_its_checksum_is_refused(tmp_path: Path, stopped: Path) -> None:
+    write(tmp_path / "cut.safetensors", *read(stopped))
+    with pytest.raises(CheckpointError, match=r"cut\.safetensors is incomplete; found: no sha256"):
+        load_checkpoint(tmp_path / "cut.safetensors", DIGEST)
 
 
 def test_checkpoint__of_another_training_is_refused_with_both_digests(

@@ -13,6 +13,7 @@ WORDS = {
         "it cannot be made or opened",
         f"make its folder writable, {ELSEWHERE}",
     ),
+    "no such table": ("it is empty, or was moved away", f"bring the store back, {ELSEWHERE}"),
     "database or disk is full": ("the disk is full", "free space and run again"),
     "disk I/O error": ("the disk is full or fails", "free space or check the disk, and run again"),
     "file is not a database": ("it is damaged", f"bring a copy back or move it away, {ELSEWHERE}"),

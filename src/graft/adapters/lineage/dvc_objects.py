@@ -7,12 +7,62 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.hashing import THREADS
+from graft.adapters.tracking.version import MODIFIED
+from graft.vision.errors import DataError
 
 FOLDER = ".dir"
 """The ending of a folder's version: its object lists the files."""
 Read = Callable[[str], bytes | None]
 """The bytes of an object by its name; None where it is not there."""
+VERIFIED = "dvc.verified"
+"""The tag of a run that says what of its data version was verified: nothing, folder, remote."""
+NOTHING, FOLDER_ONLY, REMOTE_TOO = "nothing", "folder", "folder and remote"
+NAMED = 3
+"""How many objects an error names."""
+
+
+def verify_version(project: Path, version: Mapping[str, str], asked: str) -> dict[str, str]:
+    """The tag that says what of a run's data version was verified.
+
+    Args:
+        version: the tags of `graft.adapters.tracking.version.data_version`.
+        asked: ``stated`` reads the folder alone; ``pushed`` every object on the remote too.
+
+    Raises:
+        DataError: where ``pushed`` is asked and an object of it is missing or altered.
+    """
+    whole = version["dvc.md5"] not in (UNKNOWN, MODIFIED)
+    if asked != "pushed":
+        return {VERIFIED: FOLDER_ONLY if whole else NOTHING}
+    if not whole:
+        said = f"{version['dvc.md5']}; DVC states {version.get('dvc.stated', 'no version of it')}"
+        raise _unverified(version, said, "`dvc add` it, then `dvc push`; or `dvc checkout`")
+    faults = remote_faults(project, version["dvc.md5"])
+    if faults is None:
+        raise _unverified(version, "no remote is configured", "`dvc remote add -d`, `dvc push`")
+    if faults:
+        # DVC takes a list on the remote for proof that all it lists is there.
+        mend = f"delete what is named and {version['dvc.md5']} from the remote, then `dvc push`"
+        raise _unverified(version, _named(faults), mend)
+    return {VERIFIED: REMOTE_TOO}
+
+
+def _unverified(version: Mapping[str, str], found: str, mend: str) -> DataError:
+    return DataError(
+        f"the data version of {version['dvc.path']} is not shown to be whole on DVC's remote, "
+        "and nothing was started",
+        found=found,
+        allowed="every object there, byte for byte, as lineage.data: pushed in mlflow.yml asks",
+        mend=mend,
+    )
+
+
+def _named(faults: list[dict[str, str]]) -> str:
+    said = [f"{f['file']} ({f['expected']}): {f['found']}" for f in faults[:NAMED]]
+    more = len(faults) - NAMED
+    return ", ".join(said) + (f" and {more} more" if more > 0 else "")
 
 
 def cached_files(project: Path, version: str) -> dict[str, Path]:

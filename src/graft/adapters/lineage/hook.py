@@ -12,6 +12,8 @@ PARAMETERS = "lineage/parameters.json"
 MADE = "made"
 JUDGED = "code.judging_sha256"
 """Before a task: the digest of the code by which its scores were measured."""
+MAKING = "code.making_sha256"
+"""Before a task: the digest of all code from which its models come."""
 REGISTERED, SCORES = "registered_model", "test_metrics"
 
 
@@ -55,7 +57,7 @@ class LineageHook:
         """Bind the output to the run; of a registered model write the record."""
         import mlflow
 
-        from graft.adapters.lineage.outputs import digest_of_output, judging_code
+        from graft.adapters.lineage.outputs import digest_of_output, judging_code, making_code
         from graft.adapters.lineage.writing import write_lineage
 
         dataset = self._catalog.get(dataset_name)
@@ -64,6 +66,7 @@ class LineageHook:
             return
         task, _, name = dataset_name.rpartition(".")
         if name == REGISTERED:
+            mlflow.MlflowClient().set_tag(self._run_id, f"{task}.{MAKING}", making_code(task))
             write_lineage(self._project, self._catalog, task, self._run_id, self._conf)
         else:
             digest = digest_of_output(self._project / path) or UNKNOWN

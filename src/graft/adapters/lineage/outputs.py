@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from graft.adapters.lineage.hashing import facts_of_file
-from graft.vision.records import digest_of, digest_of_file, digests_below
+from graft.vision.imports import SOURCE, code_digest
+from graft.vision.records import digest_of, digests_below
+from graft.vision.tasks import TASKS
 
 TIMES = ("minutes", "seconds", "images_per_s")
 """What differs between two equal runs: how long they took."""
@@ -37,11 +39,16 @@ def content_of_output(path: Path) -> str | None:
 
 def judging_code(task: str) -> str:
     """Digest of the code by which a task's scores are measured, as it stands."""
-    from graft.adapters.tracking.imports import modules_behind
-    from graft.vision.tasks import TASKS
+    return code_digest("graft.vision.contenders.meeting", TASKS[task])
 
-    behind = modules_behind("graft.vision.contenders.meeting", TASKS[task])
-    return digest_of({name: digest_of_file(file) for name, file in behind.items()})
+
+def making_code(task: str) -> str:
+    """Digest of all code from which a task's models come, as it stands."""
+    nodes = [
+        ".".join(file.relative_to(SOURCE).with_suffix("").parts)
+        for file in sorted(SOURCE.glob("graft/pipelines/*/nodes.py"))
+    ]
+    return code_digest(*nodes, TASKS[task])
 
 
 def without_times(value: Any) -> Any:

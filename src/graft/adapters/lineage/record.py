@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from graft.adapters.lineage import UNKNOWN
-from graft.adapters.lineage.hook import JUDGED
+from graft.adapters.lineage.dvc_objects import VERIFIED
+from graft.adapters.lineage.hook import JUDGED, MAKING
+from graft.adapters.lineage.outputs import CARD
+from graft.adapters.lineage.parents import parent_said
 from graft.adapters.lineage.stages import Maker, Stage, describe_stage, main_maker
 from graft.vision.records import digest_of
 
@@ -75,14 +78,17 @@ def compose_record(
     return {
         "schema": SCHEMA,
         "model": _model(material, card),
+        "parent": _parent(material, card),
         "data": {
             "path": ingestion.tag("dvc.path"),
             "dvc_md5": ingestion.tag("dvc.md5"),
             "dvc_stated": ingestion.tag("dvc.stated"),
+            "dvc_verified": ingestion.tag(VERIFIED),
         },
         "images": images,
         "annotations": {"source": _source(parameters, material.task), "files": files},
         "code": material.own.code(),
+        "making_sha256": material.own.tag(f"{material.task}.{MAKING}"),
         "configuration": _configuration(material, parameters),
         "lock": {"sha256": material.own.tag("lock.sha256")},
         "machine": _machine(stages, card),
@@ -108,6 +114,14 @@ def _model(material: Material, card: Mapping[str, Any]) -> dict[str, str]:
         "recorded_by_run": material.own.run_id,
         "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _parent(material: Material, card: Mapping[str, Any]) -> Any:
+    path = material.path_of("fine_tuned")
+    file = None if path is None else material.project / path / CARD
+    if file is None or not file.is_file():
+        return UNKNOWN
+    return parent_said(json.loads(file.read_text()), card)
 
 
 def _union(stages: list[dict[str, Any]]) -> dict[str, Any]:

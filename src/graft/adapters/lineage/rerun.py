@@ -11,6 +11,7 @@ import yaml
 
 from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.audit.code import diff_of
+from graft.adapters.lineage.parents import PARENT, keep_parent, parent_of
 from graft.adapters.lineage.record import HISTORIES
 from graft.adapters.tracking.tree import check_out
 from graft.vision.errors import DataError
@@ -23,7 +24,7 @@ def lay_out(
 
     Raises `DataError` where code, parameters or data are not to be had.
     """
-    code, said = record["code"], record["configuration"]
+    code, said, task = record["code"], record["configuration"], record["model"]["task"]
     if said == UNKNOWN or UNKNOWN in (code["commit"], code["diff_sha256"]):
         raise DataError("the record names no code or no parameters to run again with")
     diff = diff_of(record["model"]["recorded_by_run"], code)
@@ -39,6 +40,8 @@ def lay_out(
     target.parent.mkdir(parents=True, exist_ok=True)
     target.symlink_to(raw.resolve(), target_is_directory=True)
     _write_overlay(clone / "conf" / said["environment"], record, overrides)
+    if (parent := parent_of(record)) is not None:  # the checkout's own registry holds none
+        keep_parent(parent, clone / "data/06_models" / said["globals"]["case"] / task / PARENT)
 
 
 def _write_overlay(overlay: Path, record: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
@@ -81,6 +84,8 @@ def run_again(clone: Path, record: Mapping[str, Any], say: Any) -> None:
     }
     task, case = record["model"]["task"], record["configuration"]["environment"]
     command = [sys.executable, "-m", "kedro", "run", "--env", case, "--namespaces", task]
+    if (parent := parent_of(record)) is not None:
+        command += ["--params", f"{PARENT}={parent['name']}/{parent['version']}"]
     with subprocess.Popen(
         command, cwd=clone, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

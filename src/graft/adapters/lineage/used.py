@@ -1,6 +1,5 @@
 """The reverse of a record: which versions, splits and stores saw an image, and its near copies."""
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,11 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from graft.adapters.lineage import IMAGES, UNKNOWN
+from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.hashing import facts_of_file
 from graft.adapters.lineage.near import Thumbnails
-from graft.adapters.lineage.reading import read_beside, read_lineage
-from graft.adapters.lineage.versions import recorded_versions
+from graft.adapters.lineage.seen import seen_images
 from graft.vision.errors import DataError
 from graft.vision.store import ArrayStore
 
@@ -23,6 +21,8 @@ STORES = {
     "outputs": "data/02_intermediate/outputs",
 }
 """Stores by content that keep an image under the SHA-256 of its file."""
+USE = ("model", "version", "split", "id", "sha256", "through")
+"""What is told of a use."""
 HASH = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -39,14 +39,15 @@ def used(project: Path, text: str) -> dict[str, Any]:
     """Where an image was used, by file, by path below the raw folder, or by SHA-256 (8 digits on).
 
     Returns:
-        ``image``, ``sha256``; ``versions``: model, version, id, split of each use of these bytes;
+        ``image``, ``sha256``; ``versions``: model, version, id, split of each use of these bytes,
+        and ``through``: the parent by which it came to the version, empty where that itself did;
         ``near``: the same of its near copies, with how alike they are; ``stores``: which stores
         keep something made of it; ``notes``: what could not be looked at.
 
     Raises:
         DataError: when the text is no file, and nothing that was recorded bears that name.
     """
-    tables, notes = _tables(project)
+    tables, notes = seen_images(project)
     known = pd.concat(tables.values()) if tables else pd.DataFrame(columns=["sha256", "path"])
     asked = _asked(project, text, known)
     near, said = Thumbnails(project).near(asked.sha256, asked.file, known)
@@ -77,32 +78,8 @@ def used_text(found: dict[str, Any]) -> str:
 
 
 def _use(use: dict[str, Any]) -> str:
-    return f"{use['model']}/{use['version']}  {use['split']:5}  {use['id']}"
-
-
-def _tables(project: Path) -> tuple[dict[str, Any], list[str]]:
-    """The table of images of each recorded version, and what could not be read."""
-    tables, notes = {}, []
-    for version in recorded_versions():
-        name = f"{version.name}/{version.version}"
-        try:
-            record = read_lineage(version, project)
-        except DataError as error:
-            notes.append(str(error))
-            continue
-        images = record["images"]
-        digest = UNKNOWN if images == UNKNOWN else images["table_sha256"]
-        data = read_beside(version, IMAGES, digest, project)
-        if data is None:
-            notes.append(f"{name}: its table of images is missing or was altered")
-            continue
-        table: Any = pd.read_parquet(io.BytesIO(data))
-        parameters = record["configuration"]["parameters"]
-        decoding = parameters.get(f"{record['model']['task']}.ingestion", {}).get("decoding", {})
-        tables[name] = table.assign(
-            model=version.name, version=str(version.version), decoding=[decoding] * len(table)
-        )
-    return tables, notes
+    through = f"  through its parent {use['through']}" if use["through"] else ""
+    return f"{use['model']}/{use['version']}  {use['split']:5}  {use['id']}{through}"
 
 
 def _asked(project: Path, text: str, known: Any) -> Asked:
@@ -128,7 +105,7 @@ def _asked(project: Path, text: str, known: Any) -> Asked:
 def _uses(known: Any, sha256: str | None) -> Iterator[dict[str, str]]:
     rows = known[known["sha256"] == sha256] if len(known) else known
     for row in rows.sort_values(["model", "version", "id"]).to_dict("records") if len(rows) else ():
-        yield {name: str(row[name]) for name in ("model", "version", "split", "id", "sha256")}
+        yield {name: str(row[name]) for name in USE}
 
 
 def _stores(project: Path, sha256: str | None) -> Iterator[dict[str, str]]:

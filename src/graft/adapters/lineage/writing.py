@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from graft.adapters.atomic import atomic_folder
 from graft.adapters.lineage import DIGEST_TAG, FILES, FOLDER, IMAGES, RECORD, RUN_TAG, UNKNOWN
+from graft.adapters.lineage.hook import MADE
 from graft.adapters.lineage.record import Material, compose_record
 from graft.adapters.lineage.registered import (
     MODEL,
@@ -20,6 +21,9 @@ from graft.adapters.lineage.stages import Maker, makers_of, stages_of
 from graft.adapters.lineage.tables import files_table, images_facts, images_table
 from graft.adapters.tracking.recording import log_splits
 from graft.vision.records import digest_of_file
+
+EVIDENCE = ("split_manifest", "test_predictions")
+"""Outputs that a decision on a version rests on, which its run keeps whoever made them."""
 
 
 def write_lineage(
@@ -94,6 +98,8 @@ def _place(client: Any, folder: Path, material: Material, record: Mapping[str, A
     digest = digest_of_file(folder / RECORD)
     for file in sorted(folder.iterdir()):
         client.log_artifact(run_id, str(file), task)
+    for file in _evidence(material):
+        client.log_artifact(run_id, str(file), task)
     client.set_tag(run_id, f"{task}.{DIGEST_TAG}", digest)
     if DIGEST_TAG in version.tags:
         return
@@ -109,6 +115,15 @@ def _place(client: Any, folder: Path, material: Material, record: Mapping[str, A
     }
     for key, value in tags.items():
         client.set_model_version_tag(version.name, version.version, key, value)
+
+
+def _evidence(material: Material) -> Iterator[Path]:
+    """Where stages ran one by one, another run has the files that this one registers by."""
+    for name in EVIDENCE:
+        path, own = material.path_of(name), material.own.tags
+        made_here = f"{MADE}.{material.task}.{name}" in own
+        if path is not None and not made_here and (material.project / path).is_file():
+            yield material.project / path
 
 
 def _keep(folder: Path, material: Material) -> None:

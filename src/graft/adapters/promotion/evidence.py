@@ -73,6 +73,11 @@ def split_of(case: Case, version: Any) -> pd.DataFrame | None:
     return None
 
 
+def logged(case: Case, version: Any, name: str) -> Path | None:
+    """A file that a version's run has logged for its task; None where it cannot be had."""
+    return next(_places(case, version, name), None)
+
+
 def threads_of(version: Any) -> int | None:
     """How many threads its run had, by which sums are rounded."""
     text = run_tags(version).get("machine.threads", "")

@@ -1,13 +1,14 @@
 """Moving the champion: intent, alias, outcome, each of which a crash may come after."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from graft.adapters.ledger.chain import Entry
 from graft.adapters.ledger.ledger import DONE, INTENT, UNDONE, Ledger, champions, open_intent
 from graft.adapters.ledger.mirror import check_mirror, mirror
 from graft.adapters.promotion.case import Case
-from graft.adapters.registry import CHAMPION, version_at
+from graft.adapters.registry import CHAMPION, RegistryError, version_at
 
 
 def settle(case: Case) -> str | None:
@@ -18,10 +19,11 @@ def settle(case: Case) -> str | None:
 
     Raises:
         LedgerError: when the ledger was altered.
+        RegistryError: when MLflow lacks the model that the ledger tells of.
     """
     ledger = case.ledger
-    check_mirror(ledger)
-    with ledger.turn():
+    with _known_to_mlflow(case), ledger.turn():
+        check_mirror(ledger)
         _close_open_intent(ledger)
         mirror(ledger, case.experiment)
         return standing(ledger)
@@ -46,7 +48,7 @@ def move(
     from mlflow import MlflowClient
 
     ledger = case.ledger
-    with ledger.turn():
+    with _known_to_mlflow(case), ledger.turn():
         _close_open_intent(ledger)
         if standing(ledger) != expected:
             return None
@@ -68,7 +70,7 @@ def move(
 def note(case: Case, action: str, version: str, **facts: Any) -> Entry:
     """One entry that moves nothing: a refusal, a hold."""
     ledger = case.ledger
-    with ledger.turn():
+    with _known_to_mlflow(case), ledger.turn():
         _close_open_intent(ledger)
         entry = ledger.write(action, version, replaced=None, **facts)
         mirror(ledger, case.experiment)
@@ -84,6 +86,24 @@ def moved_outside(case: Case) -> str | None:
     there = f"points at version {found}" if found else "is gone or points at nothing"
     put = f"the ledger put it at version {known}" if known else "the ledger knows no champion"
     return f"the alias {CHAMPION} in MLflow {there}, but {put}: it was moved by another hand"
+
+
+@contextmanager
+def _known_to_mlflow(case: Case) -> Iterator[None]:
+    """A store that was lost is made anew, empty, by whoever asks it next; it is said of what."""
+    from mlflow import get_tracking_uri
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise RegistryError(
+            f"MLflow's store {get_tracking_uri()} lacks what the ledger of {case.model} tells of",
+            found=error.message,
+            mend="bring the store back and run again; what was begun is completed or undone then",
+        ) from error
 
 
 def _close_open_intent(ledger: Ledger) -> None:

@@ -1,5 +1,6 @@
 """`kedro model promote` and `compare`: the rule put to a registered version."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from graft.adapters.ledger.chain import Entry
@@ -18,11 +19,17 @@ PROMOTED, REFUSED, SUPERSEDED, STANDS = "promoted", "refused", "superseded", "st
 UNUSABLE = (AlteredModelError, EvidenceError, RegistryError, UnloadableModelError)
 
 
-def promote(case: Case, text: str, override: str | None = None) -> dict[str, Any]:
+def promote(
+    case: Case,
+    text: str,
+    override: str | None = None,
+    why: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Put the rule to a version (the challenger, where only a model is named).
 
     Args:
         override: the reason for which uncommitted code may pass; it is recorded.
+        why: for what reasons it was trained; kept with the evidence.
 
     Returns:
         The decision with ``outcome``: promoted, refused, superseded (another became champion
@@ -35,6 +42,7 @@ def promote(case: Case, text: str, override: str | None = None) -> dict[str, Any
     if standing == number and outside is None:
         return {"outcome": STANDS, "challenger": called(version), "entry": None, "checks": []}
     decision, evidence = _decide(case, version, standing, override, outside)
+    evidence |= {"retraining": dict(why)} if why else {}
     told = {"rule": decision["rule"], "reason": decision["reason"], "evidence": evidence}
     if not decision["promote"]:
         entry = note(case, "refuse", number, **told)

@@ -3,7 +3,7 @@
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from graft.adapters.tracking.store import SQLITE, usable_store
 from graft.vision.options import Options
@@ -23,12 +23,20 @@ QUIET = {
 }
 
 
+class LineageOptions(Options):
+    """What a run must be able to show of what it stands on."""
+
+    data: Literal["stated", "pushed"] = "stated"
+    """``pushed``: a run starts only when its data version is whole on DVC's remote."""
+
+
 class TrackingOptions(Options):
     """What ``conf/base/mlflow.yml`` may say."""
 
     tracking_uri: str = "sqlite:///mlflow.db"
     artifact_folder: str = "mlruns"
     experiment: str
+    lineage: LineageOptions = LineageOptions()
 
 
 def connect(options: TrackingOptions, project: Path) -> Any:

@@ -63,6 +63,7 @@ class TrackingHook:
         where = "conf mlflow.yml (where experiment is the case that globals.yml names)"
         options = TrackingOptions.parse(self._settings, where)
         self._artifacts = self._project / options.artifact_folder
+        self._asked = options.lineage.data
         dead = end_dead_runs(connect(options, self._project), options.experiment)
         if dead:
             log.info("%d earlier runs ended without a word; they read KILLED now", len(dead))
@@ -70,10 +71,12 @@ class TrackingHook:
     def _record_start(self, pipeline: Any) -> None:
         import mlflow
 
+        from graft.adapters.lineage.dvc_objects import verify_version
         from graft.adapters.tracking.facts import run_facts, tree_facts, uncommitted_diff
 
         diff = uncommitted_diff(self._project)
         mlflow.set_tags({**run_facts(self._project, self._raw), **tree_facts(self._project, diff)})
+        mlflow.set_tags(verify_version(self._project, self._data_tags(), self._asked))
         mlflow.log_params(self._parameters(pipeline))
         if diff:
             mlflow.log_text(diff, "code/uncommitted.diff")

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
-from graft.adapters.tracking.imports import SOURCE, imported_names, modules_behind
+from graft.vision.imports import SOURCE, imported_names, modules_behind
 
 ENTRANCE = Path(__file__).with_name("serving.py")
 """The code that MLflow loads."""

@@ -7,12 +7,12 @@ from graft.vision.training.options import FineTuningOptions
 
 
 def fine_tune(
-    ground: Any, probe: Any, checkpoint_folder: Path, options: FineTuningOptions
+    ground: Any, probe: Any, parent: Any, checkpoint_folder: Path, options: FineTuningOptions
 ) -> tuple[Any, Any]:
-    """The pre-trained backbone, tuned on the case; and its history by epoch."""
+    """The pre-trained backbone, or a parent, tuned on the case; and its history by epoch."""
     from graft.vision.contenders.fine_tuned import train_fine_tuned
 
-    return train_fine_tuned(ground, probe, checkpoint_folder, options)
+    return train_fine_tuned(ground, probe, checkpoint_folder, options, parent)
 
 
 def train_scratch(

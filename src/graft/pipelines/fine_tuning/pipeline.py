@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
             GROUND,
             Node(
                 fine_tune,
-                ["ground", "probe", "checkpoint_folder", "params:fine_tuning"],
+                ["ground", "probe", "parent", "checkpoint_folder", "params:fine_tuning"],
                 ["fine_tuned", "fine_tuned_history"],
                 name="fine_tune",
                 tags=["gpu"],

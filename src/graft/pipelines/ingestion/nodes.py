@@ -30,12 +30,16 @@ def find_near_copies(manifest: Table, pixel_folder: Path, options: IngestionOpti
 
 
 def split_manifest(
-    manifest: Table, near_copies: Table, options: IngestionOptions
+    manifest: Table, near_copies: Table, parent: Any, options: IngestionOptions
 ) -> tuple[Table, Table, dict[str, Any], list[str]]:
-    """A split in which no group and no near-copy stands on two sides."""
-    from graft.vision.data.splits import class_table_of, split_manifest
+    """A split in which no group and no near-copy stands on two sides.
 
-    splitting = split_manifest(manifest, near_copies, options.split)
+    What a parent knew keeps its side; ``parent`` is None where a training starts from none.
+    """
+    from graft.vision.data.splits import class_table_of, split_manifest
+    from graft.vision.data.standing_splits import standing_of
+
+    splitting = split_manifest(manifest, near_copies, options.split, standing_of(parent))
     classes = class_table_of(splitting.split_manifest, exclusive=not options.source.multi_label)
     return splitting.split_manifest, splitting.leaks, classes, splitting.findings
 

@@ -28,7 +28,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 split_manifest,
-                ["manifest", "near_copies", "params:ingestion"],
+                ["manifest", "near_copies", "parent", "params:ingestion"],
                 ["split_manifest", "leaks", "class_table", "split_findings"],
                 name="split_manifest",
             ),

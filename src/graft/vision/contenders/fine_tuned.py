@@ -1,6 +1,6 @@
 """The pre-trained model tuned on the case, and its control from scratch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,13 @@ import pandas as pd
 from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.backbones.weights import digest_state
 from graft.vision.contenders.ground import Ground
+from graft.vision.contenders.parents import Parent, start_from_parent
+from graft.vision.imports import code_digest
 from graft.vision.model import GraftedModel, TrainedModel
 from graft.vision.options import Options
 from graft.vision.records import Array, Truth, digest_of
 from graft.vision.task import LossOptions
+from graft.vision.tasks import TASKS
 from graft.vision.training.batches import TrainingBatches, augmented_samples
 from graft.vision.training.loop import Trained, Training
 from graft.vision.training.mixing import check_mixing
@@ -23,19 +26,28 @@ HEAD_FROM_PROBE = ("lp_ft", "probe", "gradual", "norm_and_bias")
 
 
 def train_fine_tuned(
-    ground: Ground, probe: TrainedModel, checkpoint_folder: Path, options: FineTuningOptions
+    ground: Ground,
+    probe: TrainedModel,
+    checkpoint_folder: Path,
+    options: FineTuningOptions,
+    parent: Parent | None = None,
 ) -> tuple[TrainedModel, pd.DataFrame]:
-    """Tune the case's backbone; most strategies start from the probe's head.
+    """Tune the case's backbone, or a parent; without one most strategies start from the probe's
+    head.
 
-    Returns the model with its card, and the history by epoch.
+    Returns the model with its card, and the history by epoch. Minutes count the probe where the
+    model stands on it alone; those of a parent are its own. Raises as `start_from_parent`.
     """
     model = ground.new_model()
-    before = 0.0
-    if options.strategy in HEAD_FROM_PROBE:
-        before = probe.card.minutes
-        model.head.load_state_dict(probe.module.head.state_dict())
+    before, facts = 0.0, dict[str, Any]()
+    head = probe if options.strategy in HEAD_FROM_PROBE else None
+    if parent is not None:
+        facts["parent"] = start_from_parent(ground, model, head, parent)
+    elif head is not None:
+        before = head.card.minutes
+        model.head.load_state_dict(head.module.head.state_dict())
     trained = run_training("fine_tuned", ground, model, checkpoint_folder, options)
-    return _finish("fine_tuned", ground, model, trained, options, before)
+    return _finish("fine_tuned", ground, model, trained, options, before, facts)
 
 
 def train_scratch(
@@ -119,6 +131,7 @@ def _finish(
     trained: Trained,
     options: FineTuningOptions,
     before: float = 0.0,
+    more: Mapping[str, Any] | None = None,
 ) -> tuple[TrainedModel, pd.DataFrame]:
     facts: dict[str, Any] = {
         "epochs_planned": options.epochs,
@@ -128,16 +141,18 @@ def _finish(
         "overfitting": watch_overfitting(trained.history, ground.task.primary_metric),
         "options": options.model_dump(mode="json"),
         "policy_sha256": digest_of(ground.policy),
+        **(more or {}),
     }
     minutes = before + trained.seconds / 60  # with the probe that it starts from
     return ground.finish(name, model, options.strategy, minutes, facts), trained.history
 
 
 def training_digest(name: str, ground: Ground, model: GraftedModel, options: Options) -> str:
-    """Identifies a training by everything that shapes its result."""
+    """Identifies a training by everything that shapes its result, the code that trains too."""
     return digest_of(
         {
             "name": name,
+            "code": code_digest(__name__, TASKS[ground.task.name]),
             "data": ground.data_digest,
             "splits": digest_of(sorted(zip(ground.rows["id"], ground.rows["split"], strict=True))),
             "classes": ground.classes.model_dump(mode="json"),

@@ -6,7 +6,7 @@ assigned by a digest of its name, class by class, so that new images do not resh
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,20 @@ import pandas as pd
 
 from graft.vision.data.near_copies import connect
 from graft.vision.data.options import SplitOptions
+from graft.vision.data.standing_splits import (
+    GIVEN,
+    LEAK_COLUMNS,
+    PARENT,
+    Leak,
+    Placing,
+    keep_sides,
+    leak_findings,
+    moved_findings,
+    sides_stood,
+    withhold_learned,
+)
 from graft.vision.errors import DataError
 from graft.vision.records import SPLIT_COLUMNS, SPLITS, digest_text
-
-LEAK_COLUMNS = ["id", "given_split", "other_id", "other_split", "why", "action"]
 
 
 @dataclass
@@ -29,12 +39,26 @@ class Splitting:
     findings: list[str]
 
 
-def split_manifest(manifest: pd.DataFrame, pairs: pd.DataFrame, options: SplitOptions) -> Splitting:
+def split_manifest(
+    manifest: pd.DataFrame,
+    pairs: pd.DataFrame,
+    options: SplitOptions,
+    standing: pd.DataFrame | None = None,
+) -> Splitting:
     """Assign every image to train, val or test; a unit never stands on two sides.
 
     A given split is kept unless it leaks: test is sacred, so the other side's image is withheld
     and named. A data set with train and val only is judged on its val, and tuned on a part of its
     train.
+
+    Where a parent knew images (``standing``), they keep their side, so that test only grows and a
+    model that starts from the parent's weights has not learned from what judges it; units that
+    stand nowhere are drawn among themselves by the same shares, so that new images judge too. A
+    given split wins over the parent's, but for test images of which the parent has learned: these
+    are withheld (see `withhold_learned`). What the parent knew and the manifest lacks is gone.
+
+    Args:
+        standing: ``id``, ``sha256`` and ``split`` of what the parent knew.
 
     Raises:
         DataError: when too much would have to be withheld, or too few classes are left to learn.
@@ -42,31 +66,18 @@ def split_manifest(manifest: pd.DataFrame, pairs: pd.DataFrame, options: SplitOp
     rows = manifest.sort_values("id", kind="stable").reset_index(drop=True)
     clusters = connect(list(rows["id"]), zip(pairs["id_a"], pairs["id_b"], strict=True))
     rows["cluster"] = [clusters[name] for name in rows["id"]]
-    units = units_of(rows)
     findings: list[str] = []
+    placing = Placing(rows, units_of(rows), sides_stood(rows, standing), pairs, options)
     given = _given(rows, options, findings)
-    withheld: list[dict[str, str]] = []
     if given is None:
-        split = _assign(rows, units, {"test": options.test_share}, options.seed, "train")
-        learning = [s == "train" for s in split]
+        split, leaks = _stand_or_draw(placing, ("test", "val"))
     else:
-        split, withheld = _keep_given(rows, units, given, pairs, options)
-        learning = [s == "train" for s in split]
-    if "val" not in split:
-        chosen = rows[learning]
-        names = [units[i] for i in chosen.index]
-        tuned = _assign(chosen, names, {"val": options.val_share}, options.seed + 1, "train")
-        for i, name in zip(chosen.index, tuned, strict=True):
-            split[i] = name
+        split, leaks = _keep_given(placing, given, findings)
     rows["split"] = split
     kept = rows[rows["split"] != ""].reset_index(drop=True)
     findings += _check_classes(kept)
-    leaks = pd.DataFrame(withheld, columns=LEAK_COLUMNS)
-    if len(leaks):
-        findings.append(
-            f"{len(leaks)} images of the given split leak and are withheld from training"
-        )
-    return Splitting(kept[list(SPLIT_COLUMNS)], leaks, findings)
+    findings += leak_findings(leaks, PARENT if given is None else GIVEN)
+    return Splitting(kept[list(SPLIT_COLUMNS)], pd.DataFrame(leaks, columns=LEAK_COLUMNS), findings)
 
 
 def class_table_of(split_manifest: pd.DataFrame, *, exclusive: bool) -> dict[str, Any]:
@@ -114,68 +125,50 @@ def _given(rows: pd.DataFrame, options: SplitOptions, findings: list[str]) -> li
 
 
 def _keep_given(
-    rows: pd.DataFrame,
-    units: list[str],
-    given: list[str],
-    pairs: pd.DataFrame,
-    options: SplitOptions,
-) -> tuple[list[str], list[dict[str, str]]]:
-    """Withhold what stands on two sides: for test's sake from train and val, then for val's."""
-    sides: dict[str, set[str]] = {}
-    for unit, side in zip(units, given, strict=True):
-        sides.setdefault(unit, set()).add(side)
-    stays = {
-        unit: next(split for split in ("test", "val", "train") if split in found)
-        for unit, found in sides.items()
-    }
-    split = [
-        str(name) if stays[unit] == name else "" for unit, name in zip(units, given, strict=True)
-    ]
-    lost = [i for i, name in enumerate(split) if not name]
-    learning = sum(name != "test" for name in given)
-    if lost and len(lost) / learning > options.withheld_share_max:
-        raise DataError(
-            "the given split leaks too much to be kept",
-            found=f"{len(lost)} of {learning} images to learn from stand with images that judge",
-            allowed=f"a share of {options.withheld_share_max:g} "
-            "(ingestion.split.withheld_share_max)",
-            mend="set ingestion.split.keep_given to false for a new split, or raise the share",
-        )
-    return split, [_leak(rows, units, given, stays, pairs, i) for i in lost]
+    placing: Placing, given: Sequence[str], findings: list[str]
+) -> tuple[list[str], list[Leak]]:
+    """A side per row, empty where withheld; val is a part of train where none is given."""
+    leaks = withhold_learned(placing, given)
+    learned = {leak["id"] for leak in leaks}
+    places = [i for i, name in enumerate(placing.rows["id"]) if name not in learned]
+    left = placing.part(places)
+    kept = keep_sides(left, [given[i] for i in places], GIVEN)
+    split, leaks = list(kept.split), [*leaks, *kept.leaks]
+    if "val" not in split:
+        learning = [i for i, side in enumerate(split) if side == "train"]
+        tuned, more = _stand_or_draw(left.part(learning).learning(), ("val",))
+        leaks += more
+        for i, side in zip(learning, tuned, strict=True):
+            split[i] = side
+    findings += moved_findings(left.stood, split)
+    by_place = dict(zip(places, split, strict=True))
+    return [by_place.get(i, "") for i in range(len(given))], leaks
 
 
-def _leak(
-    rows: pd.DataFrame,
-    units: list[str],
-    given: list[str],
-    stays: Mapping[str, str],
-    pairs: pd.DataFrame,
-    i: int,
-) -> dict[str, str]:
-    """Name the image, the one it stands with on the other side, and why."""
-    side = stays[units[i]]
-    others = {
-        rows["id"][j] for j, unit in enumerate(units) if unit == units[i] and given[j] == side
+def _stand_or_draw(placing: Placing, names: Sequence[str]) -> tuple[list[str], list[Leak]]:
+    """A side per row: that on which its unit stood, or one drawn; empty where withheld."""
+    kept = keep_sides(placing, placing.stood, PARENT)
+    split = list(kept.split)
+    for i, side in zip(kept.fresh, _draw_sides(placing.part(kept.fresh), names), strict=True):
+        split[i] = side
+    return split, kept.leaks
+
+
+def _draw_sides(placing: Placing, names: Sequence[str]) -> list[str]:
+    """Draw test, or val, or both: each its share of what is left to train."""
+    options, split = placing.options, ["train"] * len(placing.units)
+    shares = {
+        "test": (options.test_share, options.seed),
+        "val": (options.val_share, options.seed + 1),
     }
-    name = rows["id"][i]
-    direct = pairs[
-        ((pairs["id_a"] == name) & pairs["id_b"].isin(others))
-        | ((pairs["id_b"] == name) & pairs["id_a"].isin(others))
-    ]
-    if len(direct):
-        pair = direct.iloc[0]
-        other = pair["id_b"] if pair["id_a"] == name else pair["id_a"]
-        why = f"{pair['kind']} copy ({pair['how']})"
-    else:
-        other, why = min(others), "the same group or a chain of copies"
-    return {
-        "id": name,
-        "given_split": given[i],
-        "other_id": other,
-        "other_split": side,
-        "why": why,
-        "action": f"withheld from {given[i]}",
-    }
+    for name in names:
+        share, seed = shares[name]
+        left = [i for i, side in enumerate(split) if side == "train"]
+        part = placing.part(left)
+        drawn = _assign(part.rows, part.units, {name: share}, seed, "train")
+        for i, side in zip(left, drawn, strict=True):
+            split[i] = side
+    return split
 
 
 def _assign(

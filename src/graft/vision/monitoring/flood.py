@@ -28,6 +28,8 @@ def find_floods(
     Returns:
         Per class: ``class``, ``share``, ``known_share``, ``p_value`` (corrected), ``files``.
     """
+    if known.empty or new.empty:
+        return []
     names = sorted({name for side in (known, new) for name in _names(side)})
     ours, theirs = _shows(known, names), _shows(new, names)
     our_units, their_units = (number_units(list(side["unit"])) for side in (known, new))

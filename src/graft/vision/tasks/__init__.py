@@ -27,6 +27,12 @@ TASKS = {
 }
 TASK_BY_TRUTH = {"classes": "classification", "boxes": "detection", "masks": "segmentation"}
 """The task that fits what a folder's annotators said, unless another is asked for."""
+HUB_TAGS = {
+    "classification": "image-classification",
+    "detection": "object-detection",
+    "segmentation": "image-segmentation",
+}
+"""The Hugging Face hub's words for tasks; where it has none, ours is told."""
 
 
 def choose_task(choice: Mapping[str, Any]) -> tuple["Task", "TaskOptions"]:

@@ -1,6 +1,8 @@
 """Whole, resumable checkpoints: one safetensors file, written all or nothing, never a pickle."""
 
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from graft.vision.backbones.weight_files import digest_state
 from graft.vision.errors import CheckpointError
+from graft.vision.records import digest_text
+
+log = logging.getLogger("graft")
 
 PARTS = ("model", "average", "best", "optimizer")
 FACTS = (
@@ -24,6 +30,12 @@ FACTS = (
     "steps",
     "tensors",
 )
+CHECKSUM = "sha256"
+GOES_BACK = "The training goes back to the checkpoint before, or to its start."
+
+
+class AlteredCheckpointError(CheckpointError):
+    """The bytes of a checkpoint are not those that were written."""
 
 
 @dataclass
@@ -38,7 +50,10 @@ class Checkpoint:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write; a checkpoint already there stays until this one is whole."""
+        """Write; a checkpoint already there stays until this one is whole.
+
+        The one before stays beside it until the training is done, for disks change bytes too.
+        """
         flat = {
             f"{part}/{name}": tensor.detach().cpu().contiguous()
             for part, tensors in self.tensors.items()
@@ -47,41 +62,90 @@ class Checkpoint:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         # The names, so that a file which lacks one tensor is known for it.
-        facts = {**self.facts, "tensors": sorted(flat)}
-        save_file(flat, part, metadata={"facts": json.dumps(facts)})
+        facts = json.dumps({**self.facts, "tensors": sorted(flat)})
+        save_file(flat, part, metadata={"facts": facts, CHECKSUM: _checksum(facts, flat)})
+        if self.facts.get("done"):
+            _previous(path).unlink(missing_ok=True)
+        elif path.exists():
+            path.replace(_previous(path))
         part.replace(path)
+
+
+def last_checkpoint(path: Path, digest: str) -> Checkpoint | None:
+    """What a training goes on from: its checkpoint, or the one before where its bytes were altered.
+
+    None where there is none, and the training starts from its start. Raises as `load_checkpoint`,
+    but for altered bytes, of which it warns.
+    """
+    for each in (path, _previous(path)):
+        try:
+            if (found := load_checkpoint(each, digest)) is not None:
+                return found
+        except AlteredCheckpointError as error:
+            log.warning("    %s %s", error, GOES_BACK)
+    return None
 
 
 def load_checkpoint(path: Path, digest: str) -> Checkpoint | None:
     """Read a checkpoint of this very training; None where there is none.
 
     Raises:
+        AlteredCheckpointError: when its bytes are not those written, with both digests.
         CheckpointError: when it is damaged, lacks something, or belongs to another training.
     """
     if not path.exists():
         return None
     mend = f"delete {path} to start this training again"
     try:
-        with safe_open(path, framework="pt") as handle:
-            facts = json.loads((handle.metadata() or {}).get("facts", "{}"))
-            tensors: dict[str, dict[str, torch.Tensor]] = {part: {} for part in PARTS}
-            for key in handle.keys():  # noqa: SIM118 (no mapping)
-                part, _, name = key.partition("/")
-                tensors.setdefault(part, {})[name] = handle.get_tensor(key)
+        metadata, flat = _read(path)
+        facts = json.loads(metadata.get("facts", "{}"))
     except (SafetensorError, ValueError, OSError) as error:
         raise CheckpointError(f"{path} is damaged", found=str(error)[:120], mend=mend) from error
-    missing = [name for name in FACTS if name not in facts]
-    needed = ("best",) if facts.get("done") else ("model", "best", "optimizer")
-    missing += [part for part in needed if not tensors[part]]
-    there = {f"{part}/{name}" for part, named in tensors.items() for name in named}
-    missing += [name for name in facts.get("tensors", []) if name not in there][:3]
+    missing = _missing(facts, flat) + [CHECKSUM] * (CHECKSUM not in metadata)
     if missing:
         raise CheckpointError(f"{path} is incomplete", found=f"no {', '.join(missing)}", mend=mend)
     if facts["digest"] != digest:
         raise CheckpointError(
             f"{path} belongs to another training", found=facts["digest"], allowed=digest, mend=mend
         )
+    tensors: dict[str, dict[str, torch.Tensor]] = {part: {} for part in PARTS}
+    for key, tensor in flat.items():
+        part, _, name = key.partition("/")
+        tensors.setdefault(part, {})[name] = tensor
     return Checkpoint(tensors, facts)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Metadata and tensors, as they were written where a checksum says how that was."""
+    with safe_open(path, framework="pt") as handle:
+        metadata = dict(handle.metadata() or {})
+        flat = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 (no mapping)
+    found = _checksum(metadata.get("facts", ""), flat)
+    if found != metadata.get(CHECKSUM, found):
+        raise AlteredCheckpointError(
+            f"{path} is not as it was written; nothing of it is used",
+            found=f"SHA-256 {found}",
+            allowed=f"SHA-256 {metadata[CHECKSUM]}",
+        )
+    return metadata, flat
+
+
+def _missing(facts: Mapping[str, Any], flat: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names of facts, parts and tensors that are not there."""
+    needed = ("best",) if facts.get("done") else ("model", "best", "optimizer")
+    parts = {key.partition("/")[0] for key in flat}
+    tensors = [name for name in facts.get("tensors", []) if name not in flat][:3]
+    facts_and_parts = [name for name in FACTS if name not in facts]
+    return [*facts_and_parts, *(part for part in needed if part not in parts), *tensors]
+
+
+def _checksum(facts: str, flat: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names, shapes and bytes of the tensors, and the facts."""
+    return digest_text(digest_state(dict(flat)) + facts)
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f"{path.name}.previous")
 
 
 def optimizer_tensors(

@@ -22,7 +22,7 @@ from graft.vision.training.averaging import MovingAverage
 from graft.vision.training.batches import Batch, TrainingBatches
 from graft.vision.training.checkpoint import (
     Checkpoint,
-    load_checkpoint,
+    last_checkpoint,
     optimizer_tensors,
     restore_optimizer,
 )
@@ -339,7 +339,7 @@ class Training:
         Checkpoint(tensors, facts).save(self.checkpoint)
 
     def _resume(self) -> None:
-        found = load_checkpoint(self.checkpoint, self.digest) if self.checkpoint else None
+        found = last_checkpoint(self.checkpoint, self.digest) if self.checkpoint else None
         if found is None:
             return
         facts = found.facts

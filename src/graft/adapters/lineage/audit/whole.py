@@ -20,6 +20,7 @@ from graft.adapters.lineage.audit.data import (
     check_splits,
     check_truths,
 )
+from graft.adapters.lineage.audit.descent import check_parent
 from graft.adapters.lineage.audit.model import (
     check_backbone,
     check_metrics,
@@ -45,6 +46,7 @@ CHECKS: dict[str, Callable[[Audited], Row]] = {
     "machine": check_machine,
     "seeds": check_seeds,
     "backbone": check_backbone,
+    "parent": check_parent,
     "augmentation policy": check_policy,
     "metrics": check_metrics,
     "stage outputs": check_outputs,

@@ -5,7 +5,8 @@ scenes. `drives` plans, `scene` composes items from far to near, `weather` devel
 `folder` writes. Everything hangs on the seed alone: the same seed gives the same bytes.
 """
 
+from graft.vision.data.street_scenes.batch import add_batch
 from graft.vision.data.street_scenes.folder import render_folder
 from graft.vision.data.street_scenes.options import StreetScenesOptions
 
-__all__ = ["StreetScenesOptions", "render_folder"]
+__all__ = ["StreetScenesOptions", "add_batch", "render_folder"]

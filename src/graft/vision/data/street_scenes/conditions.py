@@ -109,6 +109,7 @@ KINDS = {
     )
 }
 USUAL = ("day", "night", "overcast", "rain", "dusk", "fog")
+LIGHTS = {"mixed": USUAL, "day": ("day", "overcast"), "night": ("night", "rainy_night")}
 DRIFTED = ("night", "fog", "rainy_night", "dusk", "rain", "night", "rainy_night", "fog")
 
 

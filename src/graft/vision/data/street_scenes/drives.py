@@ -7,7 +7,12 @@ from itertools import islice
 import numpy as np
 from numpy.random import Generator
 
-from graft.vision.data.street_scenes.conditions import DRIFTED, USUAL, Conditions, draw_conditions
+from graft.vision.data.street_scenes.conditions import (
+    DRIFTED,
+    LIGHTS,
+    Conditions,
+    draw_conditions,
+)
 from graft.vision.data.street_scenes.options import StreetScenesOptions
 from graft.vision.data.street_scenes.sign_faces import SIGN_CLASSES
 from graft.vision.data.street_scenes.street import Street, draw_street
@@ -53,18 +58,22 @@ class SceneOrder:
         return np.random.default_rng([self.seed, self.drive.number, self.number])
 
 
-def plan_parts(options: StreetScenesOptions) -> dict[str, list[SceneOrder]]:
-    """The scenes of each part: train and test, or batch when drifted; no drive is in two."""
+def plan_parts(options: StreetScenesOptions, first: int = 1) -> dict[str, list[SceneOrder]]:
+    """The scenes of each part: train and test, or batch when drifted; no drive is in two.
+
+    Args:
+        first: number of the first drive; that of a drifted batch comes after train and test.
+    """
     given = options.train_drives, options.test_drives
     if options.drifted:
-        counts, first = {"batch": options.batch_drives}, sum(given) + 1
+        counts, first = {"batch": options.batch_drives}, sum(given) + first
     else:
-        counts, first = dict(zip(("train", "test"), given, strict=True)), 1
+        counts = dict(zip(("train", "test"), given, strict=True))
     parts = {}
     for part, count in counts.items():
         drives = [
             _draw_drive(options, number, kind)
-            for number, kind in enumerate(_kinds(count, options.drifted), start=first)
+            for number, kind in enumerate(_kinds(count, options), start=first)
         ]
         parts[part] = _order_scenes(drives, options)
         first += count
@@ -81,8 +90,8 @@ def deal_classes(count: int, rng: Generator) -> list[str]:
     return [str(name) for name in rng.permutation(np.repeat(SIGN_CLASSES, counts))]
 
 
-def _kinds(count: int, drifted: bool) -> Sequence[str]:
-    kinds = DRIFTED if drifted else USUAL
+def _kinds(count: int, options: StreetScenesOptions) -> Sequence[str]:
+    kinds = DRIFTED if options.drifted else LIGHTS[options.light]
     return [kinds[i % len(kinds)] for i in range(count)]
 
 

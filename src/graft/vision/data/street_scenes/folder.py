@@ -1,7 +1,5 @@
 """The rendered folder: written whole or not at all."""
 
-import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -18,12 +16,12 @@ from graft.vision.data.street_scenes.readme import (
     rendered_mark,
     write_readme,
 )
+from graft.vision.data.street_scenes.replacing import recover, replaced
 from graft.vision.data.street_scenes.scene import Scene, render_scene
 from graft.vision.errors import DataError
 from graft.vision.records import Array
 
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 76]
-_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 9]
+_SETTINGS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 76], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 9]}
 
 
 def render_folder(
@@ -42,24 +40,24 @@ def render_folder(
         DataError: when the folder holds anything else.
     """
     folder = folder.resolve()
+    recover(folder)
     _refuse_foreign(folder, rendered_mark(options.drifted))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-        new, old = Path(beside) / "new", Path(beside) / "old"
+    with replaced(folder) as new:
         _write_all(new, options, say)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
+
+
+def begins_with(folder: Path, mark: str) -> bool:
+    """Whether the README of a folder begins with this line."""
+    readme = folder / README_NAME
+    if not readme.is_file():
+        return False
+    return readme.read_text(encoding="utf-8", errors="replace").partition("\n")[0] == mark
 
 
 def _refuse_foreign(folder: Path, mark: str) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    readme = folder / README_NAME
-    first_line = ""
-    if readme.is_file():
-        first_line = readme.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
-    if first_line != mark:
+    if not begins_with(folder, mark):
         raise DataError(
             f"{folder} is not replaced",
             found="a folder that holds something else" if folder.is_dir() else "a file",
@@ -70,16 +68,18 @@ def _refuse_foreign(folder: Path, mark: str) -> None:
 
 def _write_all(folder: Path, options: StreetScenesOptions, say: Callable[[str], None]) -> None:
     parts = plan_parts(options)
-    counts = {part: _write_part(folder, part, orders, say) for part, orders in parts.items()}
-    _write_text(folder / "scenes" / "classes.txt", "\n".join(MASK_CLASSES) + "\n")
-    _write_text(folder / README_NAME, write_readme(options, parts, counts))
+    counts = {part: write_part(folder, part, orders, say) for part, orders in parts.items()}
+    write_text(folder / "scenes" / "classes.txt", "\n".join(MASK_CLASSES) + "\n")
+    write_text(folder / README_NAME, write_readme(options, parts, counts))
 
 
-def _write_part(
+def write_part(
     folder: Path, part: str, orders: list[SceneOrder], say: Callable[[str], None]
 ) -> PartCounts:
+    """Write the scenes of one part; boxes are added to those that its record already has."""
     began = perf_counter()
-    counts, record = PartCounts(), CocoRecord(part)
+    boxes = folder / "scenes" / f"{part}.json"
+    counts, record = PartCounts(), CocoRecord.of_file(part, boxes)
     for order in orders:
         scene = render_scene(order)
         record.add(f"{order.name}.jpg", scene)
@@ -87,7 +87,7 @@ def _write_part(
         counts.scenes += 1
         counts.boxes.update(found.name for found in scene.objects)
         counts.signs.update(sign_class for sign_class, _ in scene.sign_crops)
-    _write_text(folder / "scenes" / f"{part}.json", json.dumps(record.as_json()) + "\n")
+    write_text(boxes, record.as_json_text())
     say(
         f"{part}: {counts.scenes} scenes, {counts.boxes.total()} boxes, "
         f"{counts.signs.total()} signs, {perf_counter() - began:.1f} s"
@@ -97,20 +97,22 @@ def _write_part(
 
 def _write_scene(folder: Path, part: str, name: str, scene: Scene) -> None:
     scenes = folder / "scenes" / part
-    _write_image(scenes / "images" / f"{name}.jpg", scene.picture[..., ::-1], _JPEG)
-    _write_image(scenes / "masks" / f"{name}.png", scene.mask, _PNG)
+    write_image(scenes / "images" / f"{name}.jpg", scene.picture[..., ::-1])
+    write_image(scenes / "masks" / f"{name}.png", scene.mask)
     for number, (sign_class, crop) in enumerate(scene.sign_crops, start=1):
         file = folder / "signs" / part / sign_class / f"{name}_{number}.png"
-        _write_image(file, crop[..., ::-1], _PNG)
+        write_image(file, crop[..., ::-1])
 
 
-def _write_image(file: Path, pixels: Array, settings: list[int]) -> None:
-    """Encode and write; OpenCV's own writing hides a full disk behind a False."""
-    _, coded = cv2.imencode(file.suffix, pixels, settings)
+def write_image(file: Path, pixels: Array) -> None:
+    """Encode (H, W[, 3]) uint8, channels as OpenCV has them, in the form that the file's name ends
+    with; OpenCV's own writing hides a full disk behind a False."""
+    _, coded = cv2.imencode(file.suffix, pixels, _SETTINGS[file.suffix])
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(coded.tobytes())
 
 
-def _write_text(file: Path, text: str) -> None:
+def write_text(file: Path, text: str) -> None:
+    """Write a file, in a folder that is made when it is not there."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from graft.vision.data.street_scenes.canvas import BOX_CLASSES, MASK_CLASSES
 from graft.vision.data.street_scenes.drives import SceneOrder
-from graft.vision.data.street_scenes.options import StreetScenesOptions
+from graft.vision.data.street_scenes.options import Poison, StreetScenesOptions
 from graft.vision.data.street_scenes.scene import PICTURE_HEIGHT_PX, PICTURE_WIDTH_PX
 
 README_NAME = "README.md"
@@ -31,7 +31,6 @@ def write_readme(
     counts: dict[str, PartCounts],
 ) -> str:
     """The text of the README."""
-    flag = " --drifted" if options.drifted else ""
     title = "street_scenes, a drifted batch" if options.drifted else "street_scenes"
     return f"""{rendered_mark(options.drifted)}
 # {title}
@@ -40,7 +39,7 @@ Synthetic: every picture was rendered by graft itself, none was ever taken by a 
 that everything can be tried without a download; never present it as real.
 
 - Seed {options.seed}. Made by
-  `python -m graft.vision.data.street_scenes FOLDER --seed {options.seed}{flag}`.
+  `python -m graft.vision.data.street_scenes FOLDER --seed {options.seed}{options.flags}`.
   The same seed, with the same versions of graft, NumPy and OpenCV, gives the same bytes.
 - Licence: that of graft. No person, number plate or place in it exists.
 - Signs are hard on purpose: worn, tilted, half hidden, blurred, a few dozen pixels wide.
@@ -68,6 +67,42 @@ together: the drive leads each name (`d03_s0012_1.png`: drive 3, frame 12, sign 
 
 {_signs_table(counts)}
 """
+
+
+def write_batch_note(
+    options: StreetScenesOptions,
+    parts: dict[str, list[SceneOrder]],
+    counts: dict[str, PartCounts],
+    poison: Poison | None,
+) -> str:
+    """The text of the note that lies beside the README of a render with a further batch."""
+    drives = [order.drive.number for orders in parts.values() for order in orders]
+    flags = options.flags + (f" --poison {poison}" if poison else "")
+    return f"""# A batch, added: d{min(drives):02d} to d{max(drives):02d}
+
+Synthetic, as all of this folder. {_SPOILT[poison]}
+
+- Seed {options.seed}. Made by
+  `python -m graft.vision.data.street_scenes FOLDER --add --seed {options.seed}{flags}`.
+
+{_parts_table(parts, counts)}
+
+| drive | part | conditions | street |
+|---|---|---|---|
+{_drive_rows(parts)}
+
+## Signs
+
+{_signs_table(counts)}
+"""
+
+
+_SPOILT: dict[Poison | None, str] = {
+    None: "Its drives go on after those that were there.",
+    "labels": "Spoilt on purpose: it also has near copies of known scenes under other labels.",
+    "patch": "Spoilt on purpose: many of its training images with one label carry a small patch.",
+    "changed": "Spoilt on purpose: some known files were given other bytes.",
+}
 
 
 def _parts_table(parts: dict[str, list[SceneOrder]], counts: dict[str, PartCounts]) -> str:

@@ -4,7 +4,9 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parents[3]
+from graft.vision.records import digest_of, digest_of_file
+
+SOURCE = Path(__file__).resolve().parents[2]
 
 
 def modules_behind(*names: str) -> dict[str, Path]:
@@ -22,6 +24,12 @@ def modules_behind(*names: str) -> dict[str, Path]:
             found[name] = file
             waiting += [name.rpartition(".")[0], *imported_names(file)]
     return dict(sorted(found.items()))
+
+
+def code_digest(*names: str) -> str:
+    """SHA-256 over the source of these modules and of all that stands behind them."""
+    behind = modules_behind(*names)
+    return digest_of({name: digest_of_file(file) for name, file in behind.items()})
 
 
 def imported_names(file: Path) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Whether a champion still stands: new images watched, reasons told, turns taken."""

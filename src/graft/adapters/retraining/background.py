@@ -1,0 +1,74 @@
+"""What a champion was made of, as its run recorded it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from graft.adapters.promotion.case import Case
+from graft.adapters.promotion.evidence import called, judged, logged
+from graft.vision.data.splits import units_of
+from graft.vision.promotion.records import Judged
+from graft.vision.records import data_digest
+
+
+@dataclass(frozen=True)
+class Background:
+    """The images, the test predictions and the refused files of a registered version.
+
+    Attributes:
+        split: the split manifest that it was trained by.
+    """
+
+    case: Case
+    version: Any
+    split: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """NAME/version."""
+        return called(self.version)
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """The split manifest with ``unit``."""
+        return self.split.assign(unit=units_of(self.split))
+
+    @property
+    def training(self) -> pd.DataFrame:
+        """The images that it was trained on."""
+        return self.images[self.images["split"] == "train"]
+
+    @property
+    def learned(self) -> pd.DataFrame:
+        """The images that it was trained or tuned on."""
+        return self.images[self.images["split"] != "test"]
+
+    @cached_property
+    def judged(self) -> Judged:
+        """What it said of its own test images. Raises `EvidenceError`."""
+        return judged(self.case, self.version)
+
+    @cached_property
+    def withheld(self) -> set[str]:
+        """Ids that its split had left out because they leak; none where that was not recorded."""
+        return set(self._table("leaks.csv", "id")["id"])
+
+    @cached_property
+    def refused(self) -> pd.DataFrame:
+        """The quarantine of its run; empty where it was not recorded."""
+        return self._table("quarantine.csv", "file", "reason")
+
+    def record(self) -> dict[str, Any]:
+        """Counts and the digest of its images."""
+        splits = self.images["split"].value_counts()
+        by_split = {str(name): int(count) for name, count in splits.items()}
+        digest = data_digest(self.images)
+        return {"images": len(self.images), "by_split": by_split, "data_sha256": digest}
+
+    def _table(self, name: str, *columns: str) -> pd.DataFrame:
+        path = logged(self.case, self.version, name)
+        if path is None:
+            return pd.DataFrame(columns=list(columns), dtype=str)
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
