@@ -36,8 +36,8 @@ run: $(READY)  ## the main job on the embedded sample: images to a registered mo
 test: $(READY)  ## all tests that need neither a GPU nor minutes
 	@$(BIN)/python -m pytest
 
-bench: $(READY)  ## what each station costs on this machine, into bench.json
-	@$(BIN)/python tests/bench/measure.py bench.json
+bench: $(READY)  ## what things cost here beside the usual way, into bench/latest.json
+	@$(BIN)/python -m bench
 
 check: $(READY)  ## style, types and the directions between rooms
 	@$(BIN)/ruff check .

@@ -8,8 +8,10 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 
 from graft.commands.model import model
+from graft.commands.packing import pack, unpack
 from graft.commands.retrain import retrain
 from graft.commands.speaking import speak_plainly
+from graft.commands.store import store
 
 
 @click.group(name="graft")
@@ -19,6 +21,7 @@ def cli() -> None:
 
 cli.add_command(model)
 cli.add_command(retrain)
+cli.add_command(store)
 
 
 def run_at_root(**options: Any) -> Any:
@@ -48,6 +51,10 @@ cli.add_command(
 @cli.group()
 def case() -> None:
     """Cases: a data set and what is wanted of it, as an overlay in conf/."""
+
+
+case.add_command(pack)
+case.add_command(unpack)
 
 
 @case.command(name="create")

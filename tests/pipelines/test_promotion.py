@@ -9,12 +9,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from promoted_cases import MODEL, RULE, Registry, Snapshot, open_registry, predict_here, some
 from test_whole_road import copy_project
 
 from graft.adapters.ledger.chain import LedgerError
+from graft.adapters.lineage import DIGEST_TAG, parents
+from graft.adapters.lineage.parents import SPLIT_AND_WEIGHTS
 from graft.adapters.promotion.case import Case
 from graft.adapters.promotion.clean_process import predict_cleanly
 from graft.adapters.promotion.promoting import compare_versions, promote
@@ -298,6 +301,27 @@ def test_compare__names_a_test_image_that_was_trained_on(
     said = command(registry.case, monkeypatch, "compare", f"{MODEL}/{version}", f"{MODEL}/{WEAK}")
     assert said.exit_code == 3
     assert f"{leaking['id'][0]} (a near-copy)" in said.output
+
+
+def test_promote__refuses_a_model_whose_parent_has_learned_from_a_test_image(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own split tells nothing of what the weights that it started from had seen."""
+    image = registry.split[registry.split["split"] == "test"].iloc[[0]]
+    before = image.assign(id="then.png", path="then.png", cluster="then", split="train")
+    split = pd.concat([registry.split, before], ignore_index=True)
+    parent = registry.register(some(9), seed=1, split=split)
+    version = registry.register(some(9), seed=2)
+    said = {"name": MODEL, "version": parent, "gave": SPLIT_AND_WEIGHTS}
+    monkeypatch.setattr(parents, "read_lineage", lambda version, project: {"parent": said})
+    mlflow.MlflowClient().set_model_version_tag(MODEL, version, DIGEST_TAG, "recorded")
+    decision = promote(registry.case, f"{MODEL}/{version}")
+    assert decision["outcome"] == "refused" and "leak" in decision["refused_by"]
+    assert image["id"].iloc[0] in decision["reason"]
+    said["version"] = "77"
+    decision = promote(registry.case, f"{MODEL}/{version}")
+    assert decision["refused_by"] == ["evidence"]
+    assert f"what {MODEL}/{version} started from is not known" in decision["reason"]
 
 
 def test_resolve__names_what_there_is(registry: Registry) -> None:

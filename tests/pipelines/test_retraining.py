@@ -51,13 +51,13 @@ def retrain(project: Path, *options: str) -> tuple[int, dict[str, Any]]:
 
 
 def by_night(folder: Path, images: int, name: str, seed: int) -> list[Path]:
-    """Dark images of each class, whose colours are hardly left."""
+    """Dark images of each class, in colours that by day belong to another."""
     written = []
     for kind in range(3):
         for number in range(images):
             rng = np.random.default_rng([seed, kind, number])
-            small = rng.integers(0, 30, (6, 6, 3), dtype=np.uint8)
-            small[:, :, (kind + 1) % 3] += 18
+            small = rng.integers(0, 25, (6, 6, 3), dtype=np.uint8)
+            small[:, :, (kind + 1) % 3] += 70
             big = cv2.resize(small, (48, 48), interpolation=cv2.INTER_NEAREST)
             written.append(folder / f"class_{kind}/{name}{number:02d}.png")
             cv2.imwrite(str(written[-1]), big)

@@ -39,13 +39,16 @@ def export(
     A CycloneDX bill of materials, an in-toto statement with SLSA provenance, a model card, the
     technical documentation that the EU AI Act's Annex IV asks for, the lineage record with its
     tables and the ledger, and the registered bytes. Images are not in it. The root digest of the
-    folder becomes a tag of the version. Check it: kedro model verify FOLDER.
+    folder becomes a tag of the version, and an entry of the ledger that comes after those in the
+    folder. Check it: kedro model verify FOLDER.
     """
     from graft.adapters.export.declared import read_declared
     from graft.adapters.export.gathering import Asked
     from graft.adapters.export.writing import export_version
+    from graft.adapters.ledger.ledger import EXPORT
     from graft.adapters.lineage.versions import version_of
     from graft.adapters.promotion.case import open_case
+    from graft.adapters.promotion.moving import note
 
     # As the user's shell sees it: opening the case may stand elsewhere.
     given = [path.resolve() if path else None for path in (out, key)]
@@ -55,13 +58,18 @@ def export(
     asked = Asked(case.project, version, case.ledger, declared, weights=not without_weights)
     folder = given[0] or case.project / "data/10_export" / version.name / str(version.version)
     done = export_version(asked, folder, given[1])
+    evidence = {"root_sha256": done["root_sha256"]}
+    note(case, EXPORT, str(version.version), reason=_said(done), evidence=evidence)
     click.echo(json.dumps(done, indent=2) if as_json else _text(done))
 
 
+def _said(done: dict[str, Any]) -> str:
+    return f"{done['files']} files, {'signed' if done['signed'] else 'unsigned'}"
+
+
 def _text(done: dict[str, Any]) -> str:
-    signed = "signed" if done["signed"] else "unsigned"
     return "\n".join([
-        f"{done['folder']}: {done['files']} files, {signed}",
+        f"{done['folder']}: {_said(done)}",
         f"root {done['root_sha256']}",
         f"check it: kedro model verify {done['folder']}",
     ])  # fmt: skip

@@ -21,7 +21,7 @@ def promote(metadata: Any, name: str, override: str | None, as_json: bool) -> No
     from pathlib import Path
 
     from graft.adapters.promotion.case import open_case
-    from graft.adapters.promotion.promoting import REFUSED
+    from graft.adapters.promotion.outcomes import REFUSED
     from graft.adapters.promotion.promoting import promote as put_to_the_rule
     from graft.commands.decisions import show
 

@@ -63,12 +63,14 @@ def _retrain(
     os.chdir(project)  # conf names its folders from the project's root
     tasks = namespaces.split(",") if namespaces else tasks_of_case(project, case)
     found = []
-    for task in tasks:
-        found.append(retrain(Call(project, case or DEFAULT_CASE, task, accept)))
-        if not as_json:
-            click.echo("\n".join(_lines(found[-1])))
-    if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False, default=str))
+    try:
+        for task in tasks:
+            found.append(retrain(Call(project, case or DEFAULT_CASE, task.strip(), accept)))
+            if not as_json:
+                click.echo("\n".join(_lines(found[-1])))
+    finally:  # what was decided is told, though a later task has a fault
+        if as_json and found:
+            click.echo(json.dumps(found, indent=2, ensure_ascii=False, default=str))
     sys.exit(max(exit_code(each["outcome"]) for each in found))
 
 

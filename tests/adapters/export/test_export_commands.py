@@ -13,6 +13,7 @@ from exported_cases import lay_version
 
 from graft.adapters.export import ANNEX
 from graft.adapters.export.declared import DeclaredOptions, read_declared
+from graft.adapters.ledger.ledger import EXPORT, FOLDER, Ledger
 from graft.commands.export import export
 from graft.commands.verify import verify
 from graft.vision.errors import OptionsError
@@ -49,6 +50,18 @@ def test_export_command__writes_what_conf_declares(project: Path, tmp_path: Path
     assert checked.exit_code == 0 and checked.stdout.endswith("all holds\n")
     checked = CliRunner().invoke(verify, [str(tmp_path / "export"), "--root", "0" * 64])
     assert checked.exit_code == 1 and "root_sha256" in checked.stdout
+
+
+def test_export_command__leaves_an_entry_in_the_ledger(project: Path, tmp_path: Path) -> None:
+    done = exported(project, "--out", str(tmp_path / "export"), "--json")
+    entry = Ledger(project / FOLDER, "tiny-classification").entries[-1]
+    assert (entry["action"], entry["version"]) == (EXPORT, "1")
+    assert entry["evidence"] == {"root_sha256": json.loads(done.stdout)["root_sha256"]}
+    again = exported(project, "--out", str(tmp_path / "again"), "--json")
+    checked = CliRunner().invoke(verify, [json.loads(again.stdout)["folder"]])
+    assert checked.exit_code == 0, checked.output
+    rows = json.loads((tmp_path / "again" / ANNEX).read_text())
+    assert "export by" not in json.dumps(rows)  # it is no decision
 
 
 def test_export_command__has_a_folder_of_its_own(project: Path) -> None:

@@ -15,7 +15,7 @@ from moved_models import MODEL, case_in, new_store
 
 from graft.adapters.faults import readable
 from graft.adapters.ledger import LedgerError
-from graft.adapters.ledger.ledger import open_intent
+from graft.adapters.ledger.ledger import EXPORT, open_intent
 from graft.adapters.ledger.mirror import HEAD, RUN
 from graft.adapters.promotion.case import Case
 from graft.adapters.promotion.moving import move, moved_outside, note, settle, standing
@@ -196,6 +196,17 @@ def test_mirror__shows_the_ledger_in_mlflow(case: Case) -> None:
     assert run.data.tags["champion"] == "1"
     tags = client.get_model_version(MODEL, "2").tags
     assert (tags["promotion.action"], tags["promotion.reason"]) == ("refuse", "better: no")
+
+
+def test_mirror__keeps_the_last_decision_on_a_version_beside_its_exports(case: Case) -> None:
+    note(case, "refuse", "2", reason="better: no")
+    shown = note(case, EXPORT, "2", reason="30 files, unsigned", evidence={"root_sha256": "a"})
+    tags = mlflow.MlflowClient().get_model_version(MODEL, "2").tags
+    assert (tags["promotion.action"], tags["promotion.reason"]) == ("refuse", "better: no")
+    model = mlflow.MlflowClient().get_registered_model(MODEL)
+    assert model.tags[HEAD] == shown["sha256"]
+    note(case, EXPORT, "3", reason="30 files, unsigned")  # on which nothing was decided
+    assert "promotion.action" not in mlflow.MlflowClient().get_model_version(MODEL, "3").tags
 
 
 def test_check_mirror__tells_of_lines_that_were_cut_off(case: Case) -> None:

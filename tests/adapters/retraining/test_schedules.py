@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import types
@@ -410,8 +411,13 @@ def test_airflow_dag__lets_a_training_that_is_stopped_write_its_checkpoint(
     )
     script.chmod(0o755)
     monkeypatch.setenv("GRAFT_KEDRO", str(script))
-    with pytest.raises(raised):
-        load_dag()[0].run_stage.function("classification", "ingestion")
+    # Where tests run in the background a shell has it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(raised):
+            load_dag()[0].run_stage.function("classification", "ingestion")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (tmp_path / "checkpoint").read_text() == "whole"
 
 

@@ -15,7 +15,9 @@ from graft.vision.augmentation.options import PolicyOptions
 from graft.vision.augmentation.policies import compose_policy
 from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.contenders.ground import Ground
-from graft.vision.features.extraction import FrozenFeatures, extract_features
+from graft.vision.errors import HarmonyError
+from graft.vision.features.engines import Precision
+from graft.vision.features.extraction import FrozenFeatures, as_stored, extract_features
 from graft.vision.features.options import FeatureExtractionOptions
 from graft.vision.model import GraftedModel
 from graft.vision.preprocessing import Preprocessing, view_of
@@ -42,6 +44,7 @@ class Extraction:
         views: int = 0,
         preset: str = "traffic_sign",
         seed: int = 0,
+        precision: Precision = "auto",
         **view: Any,
     ) -> FrozenFeatures:
         ground = self.ground
@@ -55,7 +58,7 @@ class Extraction:
             self.model,
             ground.preprocessing.model_copy(update=view),
             folder or self.folder,
-            TORCH.model_copy(update={"augmented_views": views}),
+            TORCH.model_copy(update={"augmented_views": views, "precision": precision}),
             lambda pixels, name, number: augmenter(pixels, {}, -number, name)[0],
             digest_of([policy, seed]),
         )
@@ -73,7 +76,7 @@ def test_extraction__computes_each_image_once(extract: Extraction) -> None:
 
 
 def test_extraction__is_the_backbone_on_the_plain_view(extract: Extraction) -> None:
-    ground, found = extract.ground, extract()
+    ground, found = extract.ground, extract(precision="fp32")
     views = [
         view_of(ground.pixels.read(s), ground.preprocessing) for s in found.table["sha256"][:5]
     ]
@@ -163,6 +166,23 @@ def test_augmented_views__of_equal_pixels_differ_by_the_name_of_the_sample(
     assert found.computed == 3  # the plain view is one
     plain, _, one, other = found.matrix(found.table)
     assert len({plain.tobytes(), one.tobytes(), other.tobytes()}) == 3
+
+
+def test_extraction__computes_all_in_another_precision(extract: Extraction) -> None:
+    half = extract(precision="bf16")
+    full = extract(precision="fp32")
+    assert half.computed == full.computed == len(extract.ground.rows)
+    assert extract(precision="bf16").computed == 0
+    one, other = half.matrix(half.table), full.matrix(full.table)
+    assert (one != other).any()
+
+
+def test_features__that_no_stored_format_holds_are_refused() -> None:
+    fine = np.array([[-65504, 1e-4]], np.float32)
+    np.testing.assert_array_equal(as_stored(fine, np.float16), fine.astype(np.float16))
+    for value in (65520, -np.inf, np.nan):
+        with pytest.raises(HarmonyError, match=r"cannot be stored; found: a value of .*65504"):
+            as_stored(np.array([[0, value]], np.float32), np.float16)
 
 
 def test_features__of_no_image_are_an_empty_matrix(extract: Extraction) -> None:

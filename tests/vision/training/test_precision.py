@@ -6,7 +6,7 @@ from torch import nn
 
 from graft.vision.training import precision
 from graft.vision.training.options import FineTuningOptions
-from graft.vision.training.precision import Precision, depthwise_in_fp32
+from graft.vision.training.precision import Precision, depthwise_in_fp32, linear_head_in_fp32
 
 
 class Kinds(nn.Module):
@@ -53,3 +53,25 @@ def test_precision__is_as_asked_or_as_the_device_does_best(
     with chosen.around(model):
         model(torch.rand(1, 3, 8, 8))
     assert model.kinds == [wanted, torch.float32]
+
+
+class Headed(nn.Module):
+    """Features from a linear layer, and a head."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 8), head
+
+
+@pytest.mark.parametrize(
+    ("head", "wanted"), [(nn.Linear(8, 2), torch.float32), (nn.Conv1d(1, 1, 1), torch.bfloat16)]
+)
+def test_linear_head_in_fp32__widens_a_head_of_one_linear_layer_alone(
+    head: nn.Module, wanted: torch.dtype
+) -> None:
+    model = Headed(head)
+    with linear_head_in_fp32(model), torch.autocast("cpu", torch.bfloat16):
+        features = model.body(torch.rand(1, 4))
+        assert features.dtype == torch.bfloat16
+        assert model.head(features).dtype == wanted
+    assert "forward" not in vars(model.head)

@@ -7,7 +7,7 @@ from graft.adapters.export.packages import pinned_packages
 from graft.adapters.export.reading import Exported
 from graft.adapters.export.scores import Measured
 from graft.adapters.ledger.chain import Entry
-from graft.adapters.ledger.ledger import DONE, MOVES
+from graft.adapters.ledger.ledger import DECISIONS, DONE, MOVES
 from graft.adapters.lineage import IMAGES
 from graft.vision.records import digest_of
 
@@ -19,7 +19,7 @@ def own_entries(exported: Exported) -> list[Entry]:
     """What was decided on this version and done."""
     number = exported.version["version"]
     own = [entry for entry in exported.entries if entry["version"] == number]
-    return [entry for entry in own if entry["state"] == DONE]
+    return [each for each in own if each["action"] in DECISIONS and each["state"] == DONE]
 
 
 def replaced(exported: Exported, _: Measured) -> str:

@@ -13,6 +13,9 @@ from graft.adapters.ledger.chain import Entry, append, read_chain
 from graft.adapters.ledger.lease import LEASE_S, Lease
 
 MOVES = ("promote", "rollback")
+DECISIONS = (*MOVES, "refuse", "hold")
+EXPORT = "export"
+"""What decides nothing about a version: that it was shown to somebody."""
 INTENT, DONE, UNDONE = "intent", "done", "undone"
 FOLDER = Path("data/09_ledger")
 
@@ -21,7 +24,7 @@ class Ledger:
     """Entries of one model; written by one at a time.
 
     A move of the champion is two entries: the intent before the alias is moved, and the outcome
-    after it (``done`` or ``undone``). A refusal is one.
+    after it (``done`` or ``undone``). A refusal, a hold or an export is one.
 
     Args:
         folder: where ledgers lie, usually ``data/09_ledger`` of the project.
@@ -122,6 +125,11 @@ def champions(entries: list[Entry], at: datetime | None = None) -> list[Entry]:
         else:
             stack.append(entry)
     return stack
+
+
+def decisions(entries: list[Entry]) -> list[Entry]:
+    """What was decided of versions, oldest first."""
+    return [entry for entry in entries if entry["action"] in DECISIONS]
 
 
 def open_intent(entries: list[Entry]) -> Entry | None:

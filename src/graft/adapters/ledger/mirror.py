@@ -3,7 +3,7 @@
 from typing import Any
 
 from graft.adapters.ledger.chain import LedgerError
-from graft.adapters.ledger.ledger import Ledger, champions
+from graft.adapters.ledger.ledger import Ledger, champions, decisions
 from graft.adapters.registry import RegistryError
 
 RUN = "promotions"
@@ -26,7 +26,8 @@ def mirror(ledger: Ledger, experiment: str) -> None:
     client.log_artifact(run_id, str(ledger.path))
     standing = champions(entries)
     head["champion"] = standing[-1]["version"] if standing else "none"
-    _tag_version(client, entries[-1])
+    for entry in decisions(entries)[-1:]:
+        _tag_version(client, entry)
     for name, value in head.items():  # the run's last: only then does all of it agree
         client.set_registered_model_tag(ledger.model, name, value)
     for name, value in head.items():

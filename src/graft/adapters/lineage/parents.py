@@ -3,7 +3,7 @@
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,10 +41,7 @@ class RegisteredParent:
     @cached_property
     def split_manifest(self) -> Any:
         """COLUMNS of what it knew, then of what those knew whose weights it started from."""
-        import pandas as pd
-
-        tables = [_split_of(each) for each in _line_of(self.version)]
-        return pd.concat([table[COLUMNS] for table in tables], ignore_index=True)
+        return _known_to(_line_of(self.version))
 
     @cached_property
     def model(self) -> Any:
@@ -144,6 +141,21 @@ def parent_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """What a lineage record says of a parent; None where there was none."""
     said = record.get(PARENT, NONE)  # records of earlier versions know of none
     return said if isinstance(said, dict) else None
+
+
+def known_before(version: Any) -> Any:
+    """COLUMNS of what those knew by whose weights a version came to be; None where it has none.
+
+    Raises `DataError` where that is not recorded, and `RegistryError` where one of them is gone.
+    """
+    _, *earlier = _line_of(version)
+    return _known_to(earlier) if earlier else None
+
+
+def _known_to(versions: Iterable[Any]) -> Any:
+    import pandas as pd
+
+    return pd.concat([_split_of(each)[COLUMNS] for each in versions], ignore_index=True)
 
 
 def _line_of(version: Any) -> Iterator[Any]:

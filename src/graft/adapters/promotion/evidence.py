@@ -1,31 +1,39 @@
 """What is recorded of a version: its card, its split, what it said of the test images.
 
-Each is bound by its digest to the version's tags before it is believed.
+Each is bound by its digest to the version's tags before it is believed. To read a split or a tag
+needs no PyTorch, and does without.
 """
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from graft.adapters.lineage.parents import known_before
 from graft.adapters.promotion.case import Case
-from graft.vision.errors import GraftError
-from graft.vision.model import ModelCard
-from graft.vision.promotion.records import Judged
+from graft.adapters.registry import RegistryError
+from graft.vision.errors import DataError, GraftError
 from graft.vision.records import data_digest, digest_of
+
+if TYPE_CHECKING:
+    from graft.vision.model import ModelCard
+    from graft.vision.promotion.records import Judged
 
 
 class EvidenceError(GraftError):
     """What a decision needs was not recorded, or is not what was recorded."""
 
 
-def judged(case: Case, version: Any) -> Judged:
+def judged(case: Case, version: Any) -> "Judged":
     """A version as it was judged, with the predictions that its run recorded.
 
-    Raises `EvidenceError` where card or predictions are missing or belong to another model.
+    Raises `EvidenceError` where card or predictions are missing or belong to another model, or
+    where it is not recorded what those learned from whose weights it started from.
     """
+    from graft.vision.promotion.records import Judged
+
     card = card_of(case, version)
     split = split_of(case, version)
     return Judged(
@@ -33,18 +41,20 @@ def judged(case: Case, version: Any) -> Judged:
         classes=card.classes,
         predictions=_predictions(case, version, split),
         bound=_bound(card, version, split),
-        split_manifest=split,
+        split_manifest=_known(version, split),
     )
 
 
-def judged_again(case: Case, version: Any, on: Judged, said: pd.DataFrame) -> Judged:
+def judged_again(case: Case, version: Any, on: "Judged", said: pd.DataFrame) -> "Judged":
     """A version as judged by ``said``, its predictions of the test images of another."""
+    from graft.vision.promotion.records import Judged
+
     card = card_of(case, version)
     known = on.predictions[["id", "path", "sha256", "unit", "truth"]].reset_index(drop=True)
     predictions = pd.concat([known, said.reset_index(drop=True)], axis=1)
     split = split_of(case, version)
     bound = {**_bound(card, version, split), "test_set": on.bound["test_set"]}
-    return Judged(called(version), card.classes, predictions, bound, split)
+    return Judged(called(version), card.classes, predictions, bound, _known(version, split))
 
 
 def called(version: Any) -> str:
@@ -52,8 +62,10 @@ def called(version: Any) -> str:
     return f"{version.name}/{version.version}"
 
 
-def card_of(case: Case, version: Any) -> ModelCard:
+def card_of(case: Case, version: Any) -> "ModelCard":
     """The card that the version's identity was taken over."""
+    from graft.vision.model import ModelCard
+
     for path in _places(case, version, "model_card.json"):
         card = ModelCard.from_record(json.loads(path.read_text()))
         tags = version.tags
@@ -95,7 +107,19 @@ def run_tags(version: Any) -> dict[str, str]:
         return {}
 
 
-def _bound(card: ModelCard, version: Any, split: pd.DataFrame | None) -> dict[str, str]:
+def _known(version: Any, split: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Its split, then what those knew whose weights it started from: what they have learned, it
+    has."""
+    if split is None:
+        return None
+    try:
+        before = known_before(version)
+    except (DataError, RegistryError) as error:
+        raise EvidenceError(f"what {called(version)} started from is not known: {error}") from error
+    return split if before is None else pd.concat([split, before], ignore_index=True)
+
+
+def _bound(card: "ModelCard", version: Any, split: pd.DataFrame | None) -> dict[str, str]:
     unknown = "unknown"
     test = unknown if split is None else data_digest(split[split["split"] == "test"])
     return {

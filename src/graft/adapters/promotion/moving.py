@@ -68,7 +68,7 @@ def move(
 
 
 def note(case: Case, action: str, version: str, **facts: Any) -> Entry:
-    """One entry that moves nothing: a refusal, a hold."""
+    """One entry that moves nothing: a refusal, a hold, an export."""
     ledger = case.ledger
     with _known_to_mlflow(case), ledger.turn():
         _close_open_intent(ledger)

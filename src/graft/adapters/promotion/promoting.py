@@ -10,12 +10,12 @@ from graft.adapters.promotion.clean_process import UnloadableModelError, predict
 from graft.adapters.promotion.evidence import EvidenceError, called, judged, run_tags
 from graft.adapters.promotion.loading import check_loads, judge_again
 from graft.adapters.promotion.moving import move, moved_outside, note, settle
+from graft.adapters.promotion.outcomes import PROMOTED, REFUSED, STANDS_ALREADY, SUPERSEDED
 from graft.adapters.registry import CHALLENGER, AlteredModelError, RegistryError, resolve
 from graft.vision.promotion.decision import compare, decide
 from graft.vision.promotion.options import PromotionOptions
 from graft.vision.promotion.records import Check, Judged
 
-PROMOTED, REFUSED, SUPERSEDED, STANDS = "promoted", "refused", "superseded", "stands already"
 UNUSABLE = (AlteredModelError, EvidenceError, RegistryError, UnloadableModelError)
 
 
@@ -40,7 +40,12 @@ def promote(
     standing = settle(case)
     outside = moved_outside(case)
     if standing == number and outside is None:
-        return {"outcome": STANDS, "challenger": called(version), "entry": None, "checks": []}
+        return {
+            "outcome": STANDS_ALREADY,
+            "challenger": called(version),
+            "entry": None,
+            "checks": [],
+        }
     decision, evidence = _decide(case, version, standing, override, outside)
     evidence |= {"retraining": dict(why)} if why else {}
     told = {"rule": decision["rule"], "reason": decision["reason"], "evidence": evidence}

@@ -8,10 +8,9 @@ from graft.adapters.promotion.case import Case
 from graft.adapters.promotion.clean_process import UnloadableModelError
 from graft.adapters.promotion.loading import say
 from graft.adapters.promotion.moving import move, moved_outside, settle
+from graft.adapters.promotion.outcomes import ROLLED_BACK, SUPERSEDED
 from graft.adapters.registry import NAME, RegistryError, resolve, verified
 from graft.vision.errors import GraftError
-
-ROLLED_BACK, SUPERSEDED = "rolled back", "superseded"
 
 
 class RollbackError(GraftError):

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from graft.adapters.promotion.case import Case
 from graft.adapters.promotion.evidence import called, judged, logged
 from graft.vision.data.splits import units_of
-from graft.vision.promotion.records import Judged
 from graft.vision.records import data_digest
+
+if TYPE_CHECKING:
+    from graft.vision.promotion.records import Judged
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Background:
         return self.images[self.images["split"] != "test"]
 
     @cached_property
-    def judged(self) -> Judged:
+    def judged(self) -> "Judged":
         """What it said of its own test images. Raises `EvidenceError`."""
         return judged(self.case, self.version)
 
@@ -59,6 +62,12 @@ class Background:
     def refused(self) -> pd.DataFrame:
         """The quarantine of its run; empty where it was not recorded."""
         return self._table("quarantine.csv", "file", "reason")
+
+    def refused_since(self, now: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a quarantine whose file was not refused for that reason before."""
+        known = set(zip(self.refused["file"], self.refused["reason"], strict=True))
+        fresh = [pair not in known for pair in zip(now["file"], now["reason"], strict=True)]
+        return now[np.array(fresh, bool)].reset_index(drop=True)
 
     def record(self) -> dict[str, Any]:
         """Counts and the digest of its images."""

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from graft.adapters.conf import open_conf
+from graft.adapters.ledger.ledger import champions, decisions
 from graft.adapters.lineage.reading import read_lineage
 from graft.adapters.promotion.case import Case
 from graft.adapters.promotion.evidence import called, split_of
-from graft.adapters.promotion.moving import standing
 from graft.adapters.registry import RegistryError, resolve
 from graft.adapters.retraining.basis import (
     Basis,
@@ -19,7 +19,6 @@ from graft.adapters.retraining.basis import (
     recorded_basis,
 )
 from graft.vision.errors import DataError
-from graft.vision.monitoring.drift import DRIFTED
 from graft.vision.monitoring.retraining_options import RetrainingOptions
 from graft.vision.records import digest_of
 
@@ -37,7 +36,7 @@ class Found:
     @property
     def held(self) -> bool:
         """Whether a person must look at what is new."""
-        return bool(self.watched and (self.watched.get("intake") or {}).get("held"))
+        return bool(self.watched and self.watched["intake"]["held"])
 
     @property
     def batch_sha256(self) -> str:
@@ -83,7 +82,7 @@ def look_for_reasons(case: Case, champion: Any) -> Found:
 def _refused_before(case: Case, now: Basis) -> str | None:
     """The version after the champion that was made by all this and refused: no need to repeat."""
     entries = case.ledger.entries
-    moved = max((e["index"] for e in entries if e["version"] == standing(case.ledger)), default=-1)
+    moved = max((entry["index"] for entry in champions(entries)[-1:]), default=-1)
     for entry in reversed(entries):
         if entry["action"] == "refuse" and entry["index"] > moved:
             try:
@@ -97,12 +96,17 @@ def _refused_before(case: Case, now: Basis) -> str | None:
 
 
 def _of_images(watched: Mapping[str, Any] | None) -> Iterator[Reason]:
+    if watched is None:
+        return
+    from graft.vision.monitoring.drift import DRIFTED
+    from graft.vision.monitoring.fall import FALLEN
+
     for name in ("drift", "unlabelled_drift"):
-        found = (watched or {}).get(name)
+        found = watched[name]
         if found and found["verdict"] == DRIFTED:
             yield Reason("drift", " ".join(found["sentences"]), {"p_value": found["p_value"]})
-    fallen = (watched or {}).get("fallen")
-    if fallen and fallen["verdict"] == "fallen":
+    fallen = watched["fallen"]
+    if fallen and fallen["verdict"] == FALLEN:
         yield Reason("fallen score", " ".join(fallen["sentences"]), fallen)
 
 
@@ -111,7 +115,7 @@ def _of_age(case: Case, champion: Any, max_age_days: float | None) -> Iterator[R
     if max_age_days is None:
         return
     made = datetime.fromtimestamp(champion.creation_timestamp / 1000, UTC)
-    judged = [datetime.fromisoformat(e["time"]) for e in case.ledger.entries]
+    judged = [datetime.fromisoformat(e["time"]) for e in decisions(case.ledger.entries)]
     age = datetime.now(UTC) - max([made, *judged])
     if age > timedelta(days=max_age_days):
         days = age / timedelta(days=1)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graft.adapters.promotion import promoting
 from graft.adapters.promotion.case import Case, open_case
 from graft.adapters.promotion.evidence import called
 from graft.adapters.promotion.moving import note, settle
+from graft.adapters.promotion.outcomes import STANDS_ALREADY, SUPERSEDED
 from graft.adapters.registry import resolve
 from graft.adapters.retraining.basis import Reason
 from graft.adapters.retraining.reasons import Found, look_for_reasons
@@ -60,7 +60,7 @@ def retrain(call: Call) -> dict[str, Any]:
         with turn_to_retrain(call.project, call.model) as turn:
             found = _retrain(call, open_case(call.project, call.model), turn)
     except TurnTakenError as error:
-        found = {"outcome": promoting.SUPERSEDED, "sentence": str(error)}
+        found = {"outcome": SUPERSEDED, "sentence": str(error)}
     told = {"case": call.case, "task": call.task, "model": call.model, **NOTHING, **found}
     return {**told, "seconds": round(time.perf_counter() - started, 1)}
 
@@ -111,6 +111,8 @@ def _train(
     call: Call, case: Case, turn: Turn, champion: Any, reasons: Sequence[Reason]
 ) -> dict[str, Any]:
     """From the champion's weights, through the whole road, to the rule."""
+    from graft.adapters.promotion.promoting import promote
+
     for reason in reasons:
         log.info("reason to train anew: %s", reason.sentence)
     challenger = _run(call, champion and called(champion))
@@ -118,10 +120,10 @@ def _train(
     why: dict[str, Any] = {"reasons": [reason.record() for reason in reasons]}
     if call.accepted is not None:
         why["accepted"] = call.accepted
-    decision = promoting.promote(case, challenger, why=why)
+    decision = promote(case, challenger, why=why)
     outcome, entry = decision["outcome"], decision["entry"]
     told = {"outcome": outcome, "challenger": challenger, "decision": decision, "entry": entry}
-    if outcome == promoting.STANDS:
+    if outcome == STANDS_ALREADY:
         told |= {"outcome": STANDS, "sentence": f"Training gave {challenger} again."}
     else:
         told["sentence"] = f"{challenger} was trained anew: {outcome}."

@@ -31,7 +31,7 @@ def watch_unlabelled(
     """
     folder = _folder(background.case, options.unlabelled)
     pixels = present.seen.ground.pixels
-    rows, refused = read_unlabelled(folder, pixels, present.fingerprints, present.ingestion)
+    rows, refused = read_unlabelled(folder, pixels, present.fingerprints, present.seen.ingestion)
     known = {*background.images["sha256"], *present.manifest["sha256"]}
     new = rows[~rows["sha256"].isin(known)].reset_index(drop=True)
     drift = watch_drift(present.sight, background.training, new, options.monitoring, power=False)

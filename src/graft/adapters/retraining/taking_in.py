@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from graft.adapters.retraining.background import Background
@@ -58,13 +57,6 @@ def with_doubts(
     }  # fmt: skip
 
 
-def refused_since(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a quarantine whose file was not refused for that reason before."""
-    known = set(zip(before["file"], before["reason"], strict=True))
-    fresh = [pair not in known for pair in zip(now["file"], now["reason"], strict=True)]
-    return now[np.array(fresh, bool)].reset_index(drop=True)
-
-
 def _as_said_now(known: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
     truths = known["id"].map(dict(zip(changed["id"], changed["truth"], strict=True)))
     return known.assign(truth=truths.where(truths.notna(), known["truth"]))
@@ -77,7 +69,11 @@ def _pairs(
     if new.empty or known.empty:
         return pd.DataFrame(columns=PAIRS)
     found = find_copies_of_known(
-        known, new, present.seen.ground.pixels, present.fingerprints, present.ingestion.near_copies
+        known,
+        new,
+        present.seen.ground.pixels,
+        present.fingerprints,
+        present.seen.ingestion.near_copies,
     )
     moved = (found["kind"] == "exact") & found["known_id"].isin(changes.gone["id"])
     return pd.concat([found[~moved], _copies_of_corrected(known, new, present)], ignore_index=True)

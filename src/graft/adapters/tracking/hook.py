@@ -3,6 +3,7 @@
 import atexit
 import logging
 import re
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class TrackingHook:
 
     def __init__(self) -> None:
         self._run_id: str | None = None
+        self._device_known = False
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
@@ -48,6 +50,7 @@ class TrackingHook:
         name = "+".join(run_params.get("pipeline_names") or ["whole road"])
         # Before MLflow's own last word, which calls every run FINISHED that nothing else ended.
         atexit.register(self._end_stopped)
+        self._device_known = False
         self._run_id = mlflow.start_run(run_name=name, tags={PROCESS: this_process()}).info.run_id
         try:
             with blaming(self._artifacts):
@@ -84,6 +87,17 @@ class TrackingHook:
         if lock.is_file():
             mlflow.log_artifact(str(lock), "code")
 
+    def _record_device(self) -> None:
+        """Once the run computes: only PyTorch knows the device, and its import would hold up the
+        first step, and steps that never need it."""
+        import mlflow
+
+        from graft.adapters.tracking.facts import device_facts
+
+        if not self._device_known and "torch" in sys.modules:
+            mlflow.set_tags(device_facts())
+            self._device_known = True
+
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Record what was saved, in the way its catalog entry asks for."""
@@ -91,6 +105,7 @@ class TrackingHook:
 
         if self._run_id is None:
             return
+        self._record_device()
         dataset = self._catalog.get(dataset_name)
         kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
         if kind is not None:
@@ -132,6 +147,8 @@ class TrackingHook:
             import mlflow
 
             self._run_id = None
+            with suppress(Exception):  # a store that fails by now does not hide how the run ended
+                self._record_device()
             mlflow.end_run(status)
 
     def _parameters(self, pipeline: Any) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.backbones.weights import digest_state
+from graft.vision.contenders.frozen_outputs import store_frozen_outputs
 from graft.vision.contenders.ground import Ground
 from graft.vision.contenders.parents import Parent, start_from_parent
 from graft.vision.imports import code_digest
@@ -17,10 +18,12 @@ from graft.vision.options import Options
 from graft.vision.records import Array, Truth, digest_of
 from graft.vision.task import LossOptions
 from graft.vision.tasks import TASKS
-from graft.vision.training.batches import TrainingBatches, augmented_samples
+from graft.vision.training.batches import MakeSample, TrainingBatches, augmented_samples
 from graft.vision.training.loop import Trained, Training
 from graft.vision.training.mixing import check_mixing
 from graft.vision.training.options import FineTuningOptions
+from graft.vision.training.sizes import check_sizes
+from graft.vision.training.validation import Validation
 
 HEAD_FROM_PROBE = ("lp_ft", "probe", "gradual", "norm_and_bias")
 
@@ -67,16 +70,12 @@ def run_training(
     train = ground.split("train")
     truths = ground.truths(train)
     check_mixing(options, truths[0])
+    check_sizes(options, truths[0], model, ground.preprocessing.size_px)
     digest = training_digest(name, ground, model, options)
     balance = _sampling_weights(truths) if options.class_balance == "sampling" else None
-    augmenter = Augmenter(ground.policy, ground.task, ground.seed)
+    learner, make, validation = _fed(ground, model, folder, options, train, truths)
     batches = TrainingBatches(
-        list(train["id"]),
-        augmented_samples(train, truths, ground.pixels, augmenter),
-        options.batch_size,
-        ground.seed,
-        options.workers,
-        balance,
+        list(train["id"]), make, options.batch_size, ground.seed, options.workers, balance
     )
     weights = _class_weights(truths) if options.class_balance == "weights" else None
     loss_options = LossOptions(label_smoothing=options.label_smoothing, class_weights=weights)
@@ -84,15 +83,32 @@ def run_training(
         name,
         ground.task,
         ground.classes,
-        model,
+        learner,
         batches,
-        ground.validation(),
+        validation,
         loss_options,
         options,
         ground.seed,
         digest,
         folder / f"{name}-{digest[:16]}.safetensors",
     ).run()
+
+
+def _fed(
+    ground: Ground,
+    model: GraftedModel,
+    folder: Path,
+    options: FineTuningOptions,
+    train: pd.DataFrame,
+    truths: Sequence[Truth],
+) -> tuple[GraftedModel, MakeSample, Validation]:
+    """What is trained, and what it is fed with: views, or what frozen stages gave of them."""
+    if not options.stored_views:
+        augmenter = Augmenter(ground.policy, ground.task, ground.seed)
+        make = augmented_samples(train, truths, ground.pixels, augmenter)
+        return model, make, ground.validation()
+    stored = store_frozen_outputs(ground, model, folder, options)
+    return stored.model, stored.sample, ground.validation(stored.validation)
 
 
 def watch_overfitting(history: pd.DataFrame, metric: str) -> list[str]:

@@ -32,6 +32,7 @@ from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageEr
 
 from graft.vision.data.conversion import is_wide_colour, to_uint8
 from graft.vision.data.dicom import is_dicom, may_be_dicom, read_dicom
+from graft.vision.data.jpeg import read_plain_jpeg
 from graft.vision.data.options import DecodingOptions
 from graft.vision.errors import UnusableImageError
 from graft.vision.preprocessing import with_channels
@@ -123,13 +124,16 @@ def _decode(data: bytes, options: DecodingOptions) -> Decoded:
         wide = is_wide_colour(image, data)
         if image.info.get("compression") in ("tiff_ccitt", "group3", "group4"):
             notes.append("fax compression hides damage")
-        # Before EXIF is read: a PNG loads itself for it, and its damage would pass for bad EXIF; a
-        # TIFF turns itself while it loads, and would be turned twice.
-        image.load()
+        pixels = read_plain_jpeg(image, data)
+        if pixels is None:
+            # Before EXIF is read: a PNG loads itself for it, and its damage would pass for bad
+            # EXIF; a TIFF turns itself while it loads, and would be turned twice.
+            image.load()
         orientation = _orientation(image, notes)
         bands = _channels_of(image)
         _refuse_sizes(image, options)
-        pixels = to_uint8(image, wide, options, notes)
+        if pixels is None:
+            pixels = to_uint8(image, wide, options, notes)
     if orientation in _TRANSPOSED:
         pixels = _upright(pixels, orientation)
         notes.append(f"exif orientation {orientation}")

@@ -52,7 +52,7 @@ def build_manifest(root: Path, store: PixelStore, options: IngestionOptions) -> 
     reading = read_source(root, options.source)
     rows, refused = [], list(reading.quarantine)
     truths = _check_truths(root, reading, store, options)
-    known = len(store.array_store)
+    decoded: set[str] = set()
     with store.array_store.writer() as writer:
         stream = _hash_and_decode(root, reading.rows, store, options)
         progress = tqdm(
@@ -62,6 +62,7 @@ def build_manifest(root: Path, store: PixelStore, options: IngestionOptions) -> 
             facts = store.facts(sha256) if result is None else facts_of(result)
             if result is not None and sha256 and _lasts(result):
                 writer.add(sha256, pixels_of(result), facts)
+                decoded.add(sha256)
             try:
                 truth = truths.truth_of(source, facts)
                 rows.append(_manifest_row(source, truth, sha256, facts))
@@ -74,7 +75,7 @@ def build_manifest(root: Path, store: PixelStore, options: IngestionOptions) -> 
     _stop_above_boxes(options.quarantine_share_max, truths, root)
     quarantine = new_table([*refused, *truths.left_out], QUARANTINE_COLUMNS)
     findings = [*reading.findings, *truths.findings(), *find_shared_names(manifest)]
-    return Ingested(manifest, quarantine, findings, len(store.array_store) - known)
+    return Ingested(manifest, quarantine, findings, len(decoded))
 
 
 def _check_truths(
@@ -125,7 +126,7 @@ def _read_one(path: Path, store: PixelStore, options: DecodingOptions) -> tuple[
     except OSError as error:
         return "", UnusableImageError(f"cannot be read ({error.strerror})")
     sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 in store:
+    if store.holds(sha256):  # pixels that were damaged since are decoded again
         return sha256, None
     try:
         return sha256, decode(data, options)

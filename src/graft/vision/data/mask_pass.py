@@ -101,7 +101,7 @@ def _read_one(
     digest = hashlib.sha256(data)
     digest.update(rule_digest.encode())
     key = digest.hexdigest()
-    if key in store:
+    if store.holds(key):  # a mask that was damaged since is decoded again
         return _Read(key)
     try:
         return _decoded(key, data, rule, max_pixels)

@@ -31,4 +31,4 @@ def decode_mask(text: str) -> Array:
 
 def open_masks(pixel_folder: Path) -> ArrayStore:
     """The masks that were decoded beside these pixels, by the digest in their truth text."""
-    return ArrayStore(pixel_folder.parent / "masks", NAMESPACE)
+    return ArrayStore(pixel_folder.parent / "masks", NAMESPACE, {"masks": NAMESPACE})

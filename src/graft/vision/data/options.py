@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import Field
 
 from graft.vision.options import Options
-from graft.vision.records import digest_of
 
 DECODING_RULE = 3
 """Raised whenever `decode` gives other pixels for the same file."""
@@ -28,6 +27,8 @@ class DecodingOptions(Options):
     @property
     def digest(self) -> str:
         """Identifies the pixel truth; other digests, other pixels."""
+        from graft.vision.records import digest_of  # brings pandas; the listing goes without
+
         return digest_of({"rule": DECODING_RULE, **self.model_dump(mode="json")})
 
 

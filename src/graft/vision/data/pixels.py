@@ -31,10 +31,15 @@ class PixelStore:
 
     def __init__(self, folder: Path, options: DecodingOptions) -> None:
         self.options = options
-        self.array_store = ArrayStore(folder, options.digest[:16])
+        rule = {"decoding": options.model_dump(mode="json")}
+        self.array_store = ArrayStore(folder, options.digest[:16], rule)
 
     def __contains__(self, sha256: object) -> bool:
         return sha256 in self.array_store
+
+    def holds(self, sha256: str) -> bool:
+        """Whether the pixels are there as they were decoded; compared once per process."""
+        return self.array_store.holds(sha256)
 
     def read(self, sha256: str) -> Array:
         """Upright (H, W, C) uint8 pixels, read-only."""

@@ -12,6 +12,9 @@ class FeatureExtractionOptions(Options):
 
     engine: Literal["auto", "torch", "compiled", "openvino", "cuda"] = "auto"
     """``auto``: CUDA where there is a GPU, else OpenVINO where it is installed, else torch."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """``auto``: bf16 for pooled features where the device computes it fast, else fp32. Features of
+    the one are never read as the other's."""
     batch_size: int = Field(default=16, ge=1)
     augmented_views: int = Field(default=0, ge=0)
     """Views of each training image beside the plain one, drawn from the policy."""

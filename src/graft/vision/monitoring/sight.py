@@ -12,8 +12,8 @@ import pandas as pd
 from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.data.pixels import PixelStore
 from graft.vision.data.splits import classes_of
-from graft.vision.features.engines import Engine, choose_engine
-from graft.vision.features.extraction import engine_identity, feature_namespace
+from graft.vision.features.engines import Engine, choose_engine, engine_identity
+from graft.vision.features.extraction import as_stored, feature_namespace, stored_kind
 from graft.vision.features.options import FeatureExtractionOptions
 from graft.vision.model import GraftedModel
 from graft.vision.monitoring.batch import Batch, class_columns
@@ -118,20 +118,22 @@ class Sight:
 
     def _embed(self, images: Iterable[Array]) -> Iterator[Array]:
         views = (view_of(pixels, self.preprocessing) for pixels in images)
-        kind = np.float16 if self._shapes else np.float32  # as maps are stored
+        kind = stored_kind(self.model)
         for part in _parts(views, self.options.batch_size):
-            for feature in self._engine.features(part):
-                yield mean_over_places(feature.astype(kind, copy=False), self._shapes)
+            for feature in as_stored(self._engine.features(part), kind):
+                yield mean_over_places(feature, self._shapes)
 
     @cached_property
     def _namespace(self) -> str:
-        engine = engine_identity(self.options.engine)
+        engine = engine_identity(self.model, self.options.engine, self.options.precision)
         return feature_namespace(self.pixels, self.model, self.preprocessing, engine)
 
     @cached_property
     def _engine(self) -> Engine:
         size, options = self.preprocessing.size_px, self.options
-        return choose_engine(self.model, size, options.batch_size, options.engine)
+        return choose_engine(
+            self.model, size, options.batch_size, options.engine, options.precision
+        )
 
     @cached_property
     def _shapes(self) -> Shapes:

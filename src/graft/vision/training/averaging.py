@@ -1,5 +1,7 @@
 """An exponential moving average of weights (EMA): what is validated and kept."""
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
 
@@ -10,8 +12,12 @@ class MovingAverage:
     The decay grows from 0.1 in the first steps, so that the average leaves its start quickly.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(
+        self, model: nn.Module, decay: float, moving: Collection[str] | None = None
+    ) -> None:
+        """``moving``: names of the tensors that can differ from the start; all when None."""
         self.decay, self.steps = decay, 0
+        self.moving = set(model.state_dict() if moving is None else moving)
         self.state = {name: t.detach().clone() for name, t in model.state_dict().items()}
 
     @torch.no_grad()
@@ -20,9 +26,9 @@ class MovingAverage:
         self.steps += 1
         weight = 1 - min(self.decay, self.steps / (self.steps + 9))
         state = model.state_dict()
-        names = [name for name, tensor in state.items() if tensor.is_floating_point()]
+        names = [name for name in self.moving if state[name].is_floating_point()]
         torch._foreach_lerp_(
             [self.state[name] for name in names], [state[name] for name in names], weight
         )
-        for name in state.keys() - set(names):
+        for name in self.moving - set(names):
             self.state[name].copy_(state[name])

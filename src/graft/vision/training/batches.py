@@ -66,26 +66,39 @@ class TrainingBatches:
             return generator.permutation(len(self._ids))
         return generator.choice(len(self._ids), len(self._ids), p=self._balance)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """All full batches of an epoch."""
+    def example(self) -> torch.Tensor:
+        """What a model is fed with, of the first sample alone."""
+        return as_tensor([self._make(0, 0)[0]])
+
+    def epoch(self, epoch: int, size_px: int | None = None) -> Iterator[Batch]:
+        """All full batches of an epoch; views are shrunk to a side of ``size_px``."""
         cv2.setNumThreads(1)
         order = self.order(epoch)
         chunks = [order[i * self.size : (i + 1) * self.size] for i in range(len(self))]
         with ThreadPoolExecutor(self._workers) as pool:
             ahead: deque[list[object]] = deque()
             for chunk in chunks:
-                ahead.append([pool.submit(self._sample, int(i), epoch) for i in chunk])
+                ahead.append([pool.submit(self._sample, int(i), epoch, size_px) for i in chunk])
                 if len(ahead) > 2:
                     yield self._gather(ahead.popleft())
             while ahead:
                 yield self._gather(ahead.popleft())
 
-    def _sample(self, i: int, epoch: int) -> tuple[Array, Truth, str]:
-        return *self._make(i, epoch), self._ids[i]
+    def _sample(self, i: int, epoch: int, size_px: int | None) -> tuple[Array, Truth, str]:
+        view, truth = self._make(i, epoch)
+        return view if size_px is None else shrunk(view, size_px), truth, self._ids[i]
 
     def _gather(self, futures: list[object]) -> Batch:
         views, truths, ids = zip(*(f.result() for f in futures), strict=True)  # type: ignore[attr-defined]
         return Batch(as_tensor(views), list(truths), list(ids))
+
+
+def shrunk(view: Array, size_px: int) -> Array:
+    """A (S, S, C) uint8 view at a smaller side, by area averaging."""
+    if len(view) == size_px:
+        return view
+    found = cv2.resize(view, (size_px, size_px), interpolation=cv2.INTER_AREA)
+    return found if found.ndim == 3 else found[:, :, None]
 
 
 def augmented_samples(

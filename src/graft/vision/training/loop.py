@@ -30,6 +30,7 @@ from graft.vision.training.mixing import mix_views
 from graft.vision.training.options import FineTuningOptions
 from graft.vision.training.precision import Precision
 from graft.vision.training.schedule import rate_at
+from graft.vision.training.sizes import size_at
 from graft.vision.training.strategies import (
     moving_tensors,
     parameter_groups,
@@ -90,7 +91,8 @@ class Training:
             parameter: name for name, parameter in model.named_parameters()
         }
         self.optimizer = torch.optim.AdamW(parameter_groups(model, options), fused=True)
-        self.average = MovingAverage(model, options.ema_decay) if options.ema_decay else None
+        decay = options.ema_decay
+        self.average = MovingAverage(model, decay, self.moving) if decay else None
         self.history: list[dict[str, float]] = []
         self.best: dict[str, torch.Tensor] = {}
         self.best_score, self.best_epoch = (-math.inf, -math.inf), -1
@@ -105,6 +107,7 @@ class Training:
         """
         self._resume()
         if not self.done:
+            self.precision.meet(self.model, self.precision.put(self.batches.example()))
             if self.epoch == 0:
                 self.epochs = self._plan_epochs()
             # Asked before each epoch, so that a fall right after the last one changes nothing.
@@ -130,7 +133,8 @@ class Training:
         set_trainable(self.model, self.options, stages)
         set_training_mode(self.model, stages, batch_norm_moves=self.options.batch_norm == "moves")
         losses, images = [], 0
-        for number, batch in enumerate(self.batches.epoch(epoch)):
+        size_px = size_at(epoch, self.epochs, self.options.sizes_px)
+        for number, batch in enumerate(self.batches.epoch(epoch, size_px)):
             losses.append(self._step(batch, epoch, number, generator))
             images += len(batch.ids)
         trained = time.perf_counter() - started
@@ -156,8 +160,7 @@ class Training:
 
     def _loss(self, batch: Batch, generator: np.random.Generator) -> torch.Tensor:
         mix = mix_views(batch.views, self.options, generator)
-        views = (batch.views if mix is None else mix.views).to(self.precision.device)
-        outputs = self.model(views)
+        outputs = self.model(self.precision.put(batch.views if mix is None else mix.views))
         loss = self.task.loss(outputs, batch.truths, self.classes, self.loss_options)
         if mix is None:
             return loss
@@ -287,7 +290,7 @@ class Training:
         started = time.perf_counter()
         for number, batch in enumerate(self.batches.epoch(0)):
             with self.precision.around(self.model):
-                outputs = self.model(batch.views.to(self.precision.device))
+                outputs = self.model(self.precision.put(batch.views))
                 loss = self.task.loss(outputs, batch.truths, self.classes, self.loss_options)
             self.precision.backward(loss)
             times.append(time.perf_counter() - started)

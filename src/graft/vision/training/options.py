@@ -15,6 +15,13 @@ class FineTuningOptions(Options):
     stages learn at rates that decay with their distance from it."""
     frozen_stages: int = Field(default=0, ge=0)
     """Stages that never learn, counted from the stem: general enough, and dear to train."""
+    stored_views: int = Field(default=0, ge=0)
+    """Where stages are frozen: views of each training image that are drawn once and met in turn,
+    epoch by epoch. What the frozen stages give of them is stored, and training starts from there.
+    0 draws anew in each epoch, and stores nothing."""
+    sizes_px: tuple[int, ...] | None = Field(default=None, strict=False, min_length=1)
+    """Sides that views are shrunk to, over equal parts of the epochs (progressive resizing);
+    validation sees whole views. None trains at the size of the view throughout."""
     epochs: int = Field(default=12, ge=1)
     budget_s: float | None = Field(default=None, gt=0)
     """Wall-clock limit: fewer epochs are planned when it would not be met."""

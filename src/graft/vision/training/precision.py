@@ -1,13 +1,16 @@
 """Half precision where it is fast, and full precision where it is not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
+from graft.vision.model import Learner
 from graft.vision.runtime import computes_bf16_fast, device_name
+from graft.vision.training.folding import Fold, find_folds, folded_forwards
+from graft.vision.training.forwards import Forward, with_forwards
 from graft.vision.training.options import FineTuningOptions
 
 
@@ -23,6 +26,7 @@ class Precision:
         asked = options.precision
         self.is_bf16 = asked == "bf16" or (asked == "auto" and computes_bf16_fast(device))
         self.fabric = _fabric(device, "bf16-mixed" if self.is_bf16 else "32-true")
+        self._folds: Sequence[Fold] = ()
 
     @property
     def device(self) -> torch.device:
@@ -30,14 +34,27 @@ class Precision:
         found: torch.device = self.fabric.device
         return found
 
+    def meet(self, model: Learner, views: torch.Tensor) -> None:
+        """Look at what can be computed faster in this model, by feeding it these views."""
+        self._folds = find_folds(model, views) if self.device.type == "cpu" else ()
+
     @contextmanager
     def around(self, model: nn.Module) -> Iterator[None]:
         """Forward passes within compute in this format."""
         with ExitStack() as stack:
-            if self.is_bf16 and self.device.type == "cpu":
-                stack.enter_context(depthwise_in_fp32(model))
+            stack.enter_context(with_forwards(folded_forwards(self._folds)))
+            if self.is_bf16:
+                stack.enter_context(linear_head_in_fp32(model))
+                if self.device.type == "cpu":
+                    stack.enter_context(depthwise_in_fp32(model))
             stack.enter_context(self.fabric.autocast())
             yield
+
+    def put(self, views: torch.Tensor) -> torch.Tensor:
+        """The views on the device; the CPU goes on while a GPU fetches them."""
+        if self.device.type == "cuda" and views.device.type == "cpu":
+            return views.pin_memory().to(self.device, non_blocking=True)
+        return views.to(self.device)
 
     def backward(self, loss: torch.Tensor) -> None:
         """Gradients of a loss."""
@@ -51,21 +68,36 @@ def depthwise_in_fp32(model: nn.Module) -> Iterator[None]:
     On CPUs their bf16 backward pass is several times slower than that of fp32, while pointwise and
     dense convolutions gain; EfficientNets are made of both.
     """
-    found = [module for module in model.modules() if _is_depthwise(module)]
-    for module in found:
-        module.forward = _in_fp32(module.forward)  # type: ignore[method-assign]
-    try:
+    with _in_fp32(module for module in model.modules() if _is_depthwise(module)):
         yield
-    finally:
-        for module in found:
-            del module.forward  # the class's own is met again
+
+
+@contextmanager
+def linear_head_in_fp32(model: nn.Module) -> Iterator[None]:
+    """A head that is one linear layer computes in fp32 within, and so does the loss.
+
+    It costs nothing beside a backbone. In bf16, gradients that nearly cancel over a batch would be
+    told by rounding, and AdamW's steps know their signs better than their sizes.
+    """
+    with _in_fp32(m for name, m in model.named_children() if name == "head" and _is_linear(m)):
+        yield
+
+
+def _is_linear(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear)
 
 
 def _is_depthwise(module: nn.Module) -> bool:
     return isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
 
 
-def _in_fp32(forward: Any) -> Any:
+@contextmanager
+def _in_fp32(modules: Iterable[nn.Module]) -> Iterator[None]:
+    with with_forwards({module: _widened(module.forward) for module in modules}):
+        yield
+
+
+def _widened(forward: Forward) -> Forward:
     def wrapped(maps: torch.Tensor) -> torch.Tensor:
         with torch.autocast(maps.device.type, enabled=False):
             found: torch.Tensor = forward(maps.float())

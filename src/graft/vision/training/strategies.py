@@ -75,6 +75,12 @@ def moving_tensors(model: Learner, options: FineTuningOptions) -> set[str]:
     return names | {name for name in buffers if model.stage_of(name) in stages}
 
 
+def always_frozen(model: Learner, options: FineTuningOptions) -> tuple[str, ...]:
+    """The stages, from the stem on, that come before all that ever learn."""
+    first = trainable_stages(model, options, 1.0)[0]
+    return model.stages[: model.stages.index(first)]
+
+
 def set_trainable(model: Learner, options: FineTuningOptions, stages: tuple[str, ...]) -> None:
     """Let gradients reach exactly what the strategy declares for these stages."""
     movable = _movable_parameters(model, options)

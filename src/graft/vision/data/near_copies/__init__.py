@@ -14,6 +14,7 @@ from graft.vision.data.near_copies.finding import (
     NearCopies,
     find_near_copies,
     open_fingerprints,
+    question_of,
 )
 from graft.vision.data.near_copies.thumbnails import SIDE, thumbnail
 
@@ -26,5 +27,6 @@ __all__ = [
     "connect",
     "find_near_copies",
     "open_fingerprints",
+    "question_of",
     "thumbnail",
 ]

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from graft.vision.data.near_copies import cells
 from graft.vision.data.near_copies.thumbnails import ORIENTATIONS, SIDE, turned, undoing
 from graft.vision.data.options import NearCopyOptions
 from graft.vision.records import Array
@@ -26,14 +27,21 @@ def find_candidates(thumbs: Array, groups: Array, options: NearCopyOptions) -> p
     ``first``.
 
     Of each image, over all orientations, the nearest few that reach the least correlation; a pair
-    in one orientation once. Images of one group are no candidates: they stay together anyway. Time
-    grows with the square of the images, by some 0.2 µs a pair.
+    in one orientation once. Images of one group are no candidates: they stay together anyway.
+    Each is compared with all others, by some 0.2 µs a pair; from `cells.IMAGES_MIN` images on with
+    those in the cells nearest to it, so that time grows with the images and not with their square.
 
     Args:
         thumbs: (N, SIDE, SIDE) uint8.
         groups: (N,) names.
     """
     numbers = pd.factorize(groups)[0]
+    if len(thumbs) >= cells.IMAGES_MIN:
+        stacked = np.empty((len(WINDOWS), len(thumbs), SKETCH_SIDE**2), np.float32)
+        for place, window in enumerate(WINDOWS):
+            stacked[place] = _sketches(thumbs, window)
+        asked = (_in_turn(stacked[0], turn) for turn in range(len(ORIENTATIONS)))
+        return _each_once(cells.nearest_in_cells(stacked, asked, numbers, options))
     order = np.argsort(numbers, kind="stable")
     thumbs, numbers = thumbs[order], numbers[order]
     own = np.stack([np.searchsorted(numbers, numbers, side) for side in ("left", "right")], axis=1)
@@ -47,7 +55,8 @@ def find_candidates(thumbs: Array, groups: Array, options: NearCopyOptions) -> p
 def _sketches(thumbs: Array, window: Array) -> Array:
     """(N, SKETCH_SIDE**2) float32 of unit length: correlation is a product of two."""
     x, y = (_areas(start, end) for start, end in window)
-    parts = [thumbs[at : at + ROWS].astype(np.float32) for at in range(0, len(thumbs), ROWS)]
+    starts = range(0, len(thumbs), ROWS)
+    parts = (thumbs[start : start + ROWS].astype(np.float32) for start in starts)
     flat = np.concatenate([y @ part @ x.T for part in parts]).reshape(len(thumbs), -1)
     flat -= flat.mean(axis=1, keepdims=True)
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
@@ -65,9 +74,8 @@ def _nearest(
     sketches: list[Array], own: Array, block: slice, options: NearCopyOptions
 ) -> pd.DataFrame:
     """The candidates of a block of images; ``own`` bounds each image's group."""
-    squares = sketches[0][block].reshape(-1, SKETCH_SIDE, SKETCH_SIDE)
     turns = range(len(ORIENTATIONS))
-    asked = np.stack([turned(squares, turn).reshape(len(squares), -1) for turn in turns])
+    asked = np.stack([_in_turn(sketches[0][block], turn) for turn in turns])
     found = [_greatest(_scores(asked[turn], sketches, own[block]), options) for turn in turns]
     rows = pd.concat(found, keys=turns, names=["turn"]).reset_index("turn")
     rows = rows.sort_values("correlation", ascending=False, kind="stable")
@@ -75,6 +83,12 @@ def _nearest(
     queries = asked[rows["turn"], rows["second"]]
     by_window = np.stack([(queries * others[rows["first"]]).sum(axis=1) for others in sketches])
     return rows.assign(second=rows["second"] + block.start, window=by_window.argmax(axis=0))
+
+
+def _in_turn(sketches: Array, turn: int) -> Array:
+    """(N, SKETCH_SIDE**2): sketches of whole pictures in one of the ORIENTATIONS."""
+    squares = sketches.reshape(-1, SKETCH_SIDE, SKETCH_SIDE)
+    return turned(squares, turn).reshape(len(squares), -1)
 
 
 def _scores(asked: Array, sketches: list[Array], own: Array) -> Array:

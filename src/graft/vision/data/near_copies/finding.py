@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from graft.vision.data.near_copies import cells
 from graft.vision.data.near_copies.candidates import find_candidates
 from graft.vision.data.near_copies.clusters import connect
 from graft.vision.data.near_copies.confirmation import confirm
-from graft.vision.data.near_copies.thumbnails import ORIENTATIONS, thumbnail, undoing
+from graft.vision.data.near_copies.thumbnails import ORIENTATIONS, SIDE, thumbnail, undoing
 from graft.vision.data.options import DecodingOptions, NearCopyOptions
-from graft.vision.data.pixels import PixelReader
+from graft.vision.data.pixels import PixelReader, PixelStore
 from graft.vision.records import Array, digest_of
 from graft.vision.store import ArrayStore
 
@@ -23,6 +24,8 @@ RULE = "near-copies-5"
 WHOLE = 0.985
 """Share of a side from which a picture counts as uncut: a pixel of the thumbnail may be missing."""
 PAIR_COLUMNS = ["id_a", "id_b", "kind", "score", "how"]
+_MAPPED = 4096
+"""Images whose pages of the stores are held at once: they count as memory in use."""
 _Pair = tuple[str, str, str, float, str]
 
 
@@ -35,7 +38,8 @@ class NearCopies:
 
 def open_fingerprints(folder: Path, decoding: DecodingOptions) -> ArrayStore:
     """The store in which thumbnails are kept, by the digest of their file and its decoding."""
-    return ArrayStore(folder, f"{RULE}-{decoding.digest[:16]}")
+    rule = {"near_copies": RULE, "decoding": decoding.model_dump(mode="json")}
+    return ArrayStore(folder, f"{RULE}-{decoding.digest[:16]}", rule)
 
 
 def find_near_copies(
@@ -47,8 +51,7 @@ def find_near_copies(
     Candidates come from matrix products, so time grows with the square of the images by a tiny
     factor.
     """
-    asked = manifest[["id", "sha256", "width", "height", "group"]]
-    question = digest_of([options.model_dump(), asked.astype(str).to_numpy().tolist()])
+    question = question_of(manifest, options)
     if cache.missing([question]):
         pairs = list(_exact_pairs(manifest))
         if options.enabled:
@@ -57,6 +60,15 @@ def find_near_copies(
             writer.add(question, np.frombuffer(json.dumps(pairs).encode(), np.uint8))
     answer = json.loads(cache.read(question).tobytes())
     return NearCopies(pd.DataFrame(answer, columns=PAIR_COLUMNS))
+
+
+def question_of(manifest: pd.DataFrame, options: NearCopyOptions) -> str:
+    """The key under which the answer of `find_near_copies` is kept."""
+    asked = manifest[["id", "sha256", "width", "height", "group"]]
+    question = [options.model_dump(), asked.astype(str).to_numpy().tolist()]
+    # Among very many, copies are looked for in another way.
+    among_many = [cells.RULE] if manifest["sha256"].nunique() >= cells.IMAGES_MIN else []
+    return digest_of(question + among_many)
 
 
 def _exact_pairs(manifest: pd.DataFrame) -> Iterator[_Pair]:
@@ -108,11 +120,19 @@ def _how(turn: int, share: float) -> str:
 
 
 def _thumbnails(digests: list[str], pixels: PixelReader, cache: ArrayStore) -> Array:
+    """(N, SIDE, SIDE) uint8, one per digest; made where the cache lacks it."""
     missing = cache.missing(digests)
     if missing:
         with cache.writer() as writer:
-            for sha256 in tqdm(
-                missing, desc="fingerprints", mininterval=2, leave=False, disable=None
+            for place, sha256 in enumerate(
+                tqdm(missing, desc="fingerprints", mininterval=2, leave=False, disable=None)
             ):
                 writer.add(sha256, thumbnail(pixels.read(sha256)))
-    return np.stack([cache.read(sha256) for sha256 in digests])
+                if place % _MAPPED == 0 and isinstance(pixels, PixelStore):
+                    pixels.array_store.release()
+    thumbs = np.empty((len(digests), SIDE, SIDE), np.uint8)
+    for place, sha256 in enumerate(digests):
+        thumbs[place] = cache.read(sha256)
+        if place % _MAPPED == 0:
+            cache.release()
+    return thumbs

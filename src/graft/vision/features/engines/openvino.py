@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from importlib.metadata import version
 from typing import Any, cast
 
 import numpy as np
@@ -33,13 +34,28 @@ def _at_size(model: GraftedModel, size_px: int) -> GraftedModel:
     return model
 
 
+def _compiled(ov: Any, graph: Any, precision: str) -> Any:
+    """In the precision that is named: OpenVINO's own choice would differ by machine."""
+    hint = {"fp32": "f32", "bf16": "bf16"}[precision]
+    settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
+    compiled = ov.Core().compile_model(graph, "CPU", settings)
+    if compiled.get_property("INFERENCE_PRECISION_HINT").to_string() != hint:
+        raise OptionsError(
+            "feature_extraction.precision 'bf16' is not to be had on this CPU",
+            allowed="auto, fp32",
+        )
+    return compiled
+
+
 class OpenVinoEngine:
     """One request per core, each on a part of the batch: no core waits for another."""
 
-    def __init__(self, model: GraftedModel, size_px: int, batch_size: int) -> None:
+    def __init__(
+        self, model: GraftedModel, size_px: int, batch_size: int, precision: str = "fp32"
+    ) -> None:
         import openvino as ov
 
-        self.name = f"openvino {ov.__version__}"
+        self.name = f"openvino {version('openvino')} {precision}"
         channels = model.backbone.contract.channels
         self._shape = (max(1, batch_size // 2), size_px, size_px, channels)
         example = torch.zeros(self._shape, dtype=torch.uint8)
@@ -51,7 +67,10 @@ class OpenVinoEngine:
                 warnings.simplefilter("ignore", DeprecationWarning)
                 # That sizes become constants is what is wanted.
                 warnings.simplefilter("ignore", torch.jit.TracerWarning)
-                graph = ov.convert_model(whole, example_input=example)
+                # Left to itself, OpenVINO traces with a check that takes three times as long.
+                with torch.no_grad():
+                    traced = torch.jit.trace(whole, example, check_trace=False)
+                graph = ov.convert_model(traced, example_input=example)
         except Exception as error:  # what it cannot read, it refuses in many ways
             raise OptionsError(
                 f"OpenVINO cannot read {model.backbone.contract.architecture}",
@@ -59,9 +78,8 @@ class OpenVinoEngine:
                 mend="set feature_extraction.engine to 'torch'",
             ) from error
         graph.reshape(list(self._shape))
-        # fp32 is asked for: a lower default would make features differ by machine.
-        settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
-        self._queue = ov.AsyncInferQueue(ov.Core().compile_model(graph, "CPU", settings))
+        compiled = _compiled(ov, graph, precision)
+        self._queue = ov.AsyncInferQueue(compiled)
         self._queue.set_callback(self._collect)
         self._results: dict[int, Array] = {}
 

@@ -1,11 +1,10 @@
-"""``make bench``: what each station costs on this machine; measured, never asserted.
+"""What each station costs on this machine; measured, compared with nothing.
 
-Works on a rendered sample in a folder of its own, so that nothing of it is warm. Prints a table and
-writes ``bench.json``: seconds of wall and of CPU, and images a second.
+Works on a rendered sample in a folder of its own, so that nothing of it is warm.
+
+    python -m bench stations
 """
 
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,46 +28,71 @@ from graft.vision.data.street_scenes import StreetScenesOptions, render_folder
 from graft.vision.features.engines import available_engines
 from graft.vision.features.options import FeatureExtractionOptions, ProbingOptions
 from graft.vision.preprocessing import Preprocessing
-from graft.vision.runtime import machine_record
 from graft.vision.tasks import choose_task
 from graft.vision.training.options import FineTuningOptions
 
-ROWS: list[dict[str, Any]] = []
+Say = Callable[[str], None]
+Measure = dict[str, Any]
 SIGNS = IngestionOptions(source=SourceOptions(folder="signs", group_pattern=r"/(d\d+)_s\d+_\d+"))
 
 
-def measure(what: str, images: int, work: Callable[[], Any]) -> Any:
-    """Do the work once, and note what it took."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    ROWS.append({"what": what, "images": images, "wall_s": wall, "cpu_s": cpu})
-    print(f"{what:44s}{images:7d}{wall:9.2f}{cpu:9.2f}{images / wall:12.0f}", flush=True)
-    return result
+class Stations:
+    """Does work once, and notes what it took."""
+
+    def __init__(self, say: Say) -> None:
+        self.found: dict[str, Measure] = {}
+        self._say = say
+
+    def __call__(self, name: str, what: str, images: int, work: Callable[[], Any]) -> Any:
+        """Note the work under this name; returns what it gave."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        ours = 1e3 * cpu / images
+        self.found[name] = {
+            "ours": ours,
+            "usual": None,
+            "ratio": None,
+            "unit": "CPU ms/image",
+            "what": what,
+        }
+        self._say(f"{what:44s}{images:7d} images{wall:9.2f} s{cpu:9.2f} CPU s{ours:10.2f} ms each")
+        return result
 
 
-def ingest(folder: Path) -> tuple[Any, Any, PixelStore]:
+def measure(say: Say) -> dict[str, Measure]:
+    """Each station by name."""
+    stations = Stations(say)
+    with tempfile.TemporaryDirectory(prefix="graft-stations-") as name:
+        folder = Path(name)
+        rows, classes, pixels = _ingest(stations, folder)
+        _learn(stations, folder, _lay(folder, rows, classes, 224), pixels)
+    return stations.found
+
+
+def _ingest(stations: Stations, folder: Path) -> tuple[Any, Any, PixelStore]:
     """Render, ingest cold and warm, find near copies, split."""
-    options = StreetScenesOptions()
-    measure("render the sample (scenes)", 224, lambda: render_folder(folder / "raw", options))
+    options, raw = StreetScenesOptions(), folder / "raw"
+    stations("render", "render the sample (scenes)", 224, lambda: render_folder(raw, options))
     pixels = PixelStore(folder / "pixels", SIGNS.decoding)
-    found = build_manifest(folder / "raw", pixels, SIGNS)
+    found = build_manifest(raw, pixels, SIGNS)
     count = len(found.manifest)
     fresh = PixelStore(folder / "fresh", SIGNS.decoding)
-    measure("ingest, cold", count, lambda: build_manifest(folder / "raw", fresh, SIGNS))
-    measure("ingest, nothing new", count, lambda: build_manifest(folder / "raw", pixels, SIGNS))
+    stations("ingest", "ingest, cold", count, lambda: build_manifest(raw, fresh, SIGNS))
+    again = "ingest, nothing new"
+    stations("ingest_again", again, count, lambda: build_manifest(raw, pixels, SIGNS))
     prints = open_fingerprints(folder / "prints", SIGNS.decoding)
 
     def copies() -> Any:
         return find_near_copies(found.manifest, pixels, prints, SIGNS.near_copies).pairs
 
-    pairs = measure("find near copies, cold", count, copies)
-    measure("find near copies, nothing new", count, copies)
+    pairs = stations("near_copies", "find near copies, cold", count, copies)
+    stations("near_copies_again", "find near copies, nothing new", count, copies)
     rows = split_manifest(found.manifest, pairs, SIGNS.split).split_manifest
     return rows, class_table_of(rows, exclusive=True), pixels
 
 
-def lay(folder: Path, rows: Any, classes: Any, size_px: int) -> Ground:
+def _lay(folder: Path, rows: Any, classes: Any, size_px: int) -> Ground:
     """The ground of the signs at one view size."""
     backbone = BackboneOptions(name="efficientnet_lite0", image_size_px=size_px, fit="squash")
     card = describe_backbone(backbone)
@@ -79,7 +103,7 @@ def lay(folder: Path, rows: Any, classes: Any, size_px: int) -> Ground:
     return lay_ground(task, classes, rows, pixels, SIGNS, backbone, card, policy, seed=0)
 
 
-def learn(folder: Path, ground: Ground, pixels: PixelStore) -> None:
+def _learn(stations: Stations, folder: Path, ground: Ground, pixels: PixelStore) -> None:
     """Augmentation, features by each engine, the probe, one epoch of training."""
     rows = ground.rows
     augmenter = Augmenter(ground.policy, ground.task, 0)
@@ -88,7 +112,7 @@ def learn(folder: Path, ground: Ground, pixels: PixelStore) -> None:
         for name, sha256 in zip(rows["id"], rows["sha256"], strict=True):
             augmenter(pixels.read(sha256), {}, 0, name)
 
-    measure("augment at 224 px, one thread", len(rows), augment)
+    stations("augment", "augment at 224 px, one thread", len(rows), augment)
     table = None
     for engine in available_engines():
         if engine == "compiled":
@@ -98,10 +122,18 @@ def learn(folder: Path, ground: Ground, pixels: PixelStore) -> None:
         def extract(extraction: FeatureExtractionOptions = extraction) -> Any:
             return extract_frozen_features(ground, folder / "features", extraction)
 
-        table = measure(f"features at 224 px, {engine}, cold", len(rows), extract)
-        measure(f"features at 224 px, {engine}, nothing new", len(rows), extract)
+        table = stations(
+            f"features_{engine}", f"features at 224 px, {engine}, cold", len(rows), extract
+        )
+        stations(
+            f"features_{engine}_again",
+            f"features at 224 px, {engine}, nothing new",
+            len(rows),
+            extract,
+        )
     train = int((rows["split"] == "train").sum())
-    measure(
+    stations(
+        "probe",
         "fit the probe (5 folds, 9 strengths)",
         train,
         lambda: train_probe(
@@ -115,20 +147,4 @@ def learn(folder: Path, ground: Ground, pixels: PixelStore) -> None:
             model = ground.new_model()
             return run_training("bench", ground, model, folder / "checkpoints", options)
 
-        measure(f"one epoch at 224 px, {strategy}", train, train_once)
-
-
-def main() -> None:
-    """Measure all, print, write."""
-    print(f"{'what':44s}{'images':>7s}{'wall s':>9s}{'CPU s':>9s}{'images/s':>12s}")
-    with tempfile.TemporaryDirectory(prefix="graft-bench-") as name:
-        folder = Path(name)
-        rows, classes, pixels = ingest(folder)
-        learn(folder, lay(folder, rows, classes, 224), pixels)
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "bench.json")
-    target.write_text(json.dumps({"machine": machine_record(), "rows": ROWS}, indent=2) + "\n")
-    print(f"written to {target}")
-
-
-if __name__ == "__main__":
-    main()
+        stations(f"epoch_{strategy}", f"one epoch at 224 px, {strategy}", train, train_once)

@@ -1,0 +1,118 @@
+"""BatchNorm that stands still, computed within the convolution before it.
+
+With frozen statistics, BatchNorm is a scale and a shift of each channel; both go into the
+convolution's weight and bias, and a pass over the maps is saved each way. They are computed anew in
+each forward pass from the parameters that the model declares, as a part of the graph: those get the
+gradients they would have had, the optimiser moves them as before, and nothing is to be unfolded.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from graft.vision.model import Features, GraftedModel, Learner
+from graft.vision.training.forwards import Forward, with_forwards
+
+Fold = tuple[nn.Conv2d, nn.BatchNorm2d]
+TOLERANCE = 1e-3
+"""Of the largest feature: how far the folded model may lie from the plain one in fp32. Rounding
+gives some 1e-6, and a fold that is wrong some tenths."""
+
+
+def find_folds(model: Learner, views: torch.Tensor) -> Sequence[Fold]:
+    """Each convolution of a backbone whose output BatchNorm takes, found by feeding these views.
+
+    None where the model has no backbone, or where folding changes what comes out: some
+    architectures use what such a convolution gives elsewhere too.
+    """
+    if not isinstance(model, GraftedModel):
+        return ()
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            folds, plain = _watch(model, views)
+            with with_forwards(folded_forwards(folds)):
+                folded = _flat(model.features(views))
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    off = (folded - plain).abs().max() > TOLERANCE * plain.abs().max()
+    return () if bool(off) else folds
+
+
+def folded_forwards(folds: Sequence[Fold]) -> dict[nn.Module, Forward]:
+    """What the modules run in place of their own forward passes where BatchNorm stands still."""
+    found: dict[nn.Module, Forward] = {}
+    for convolution, norm in folds:
+        if not norm.training:
+            found[convolution] = _convolves(convolution, norm)
+            found[norm] = _only_activates(norm)
+    return found
+
+
+def _convolves(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Forward:
+    def forward(maps: torch.Tensor) -> Any:
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        shift = norm.bias - norm.running_mean * scale
+        if convolution.bias is not None:
+            shift = shift + convolution.bias * scale
+        weight = convolution.weight * scale[:, None, None, None]
+        return functional_call(convolution, {"weight": weight, "bias": shift}, (maps,))
+
+    def own(maps: torch.Tensor) -> Any:  # functional_call comes by the instance's forward again
+        running = vars(convolution).pop("forward")
+        try:
+            return forward(maps)
+        finally:
+            convolution.forward = running  # type: ignore[method-assign]
+
+    return own
+
+
+def _only_activates(norm: nn.BatchNorm2d) -> Forward:
+    """timm's BatchNorm holds its dropout and activation."""
+    after = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
+
+    def forward(maps: torch.Tensor) -> torch.Tensor:
+        for module in after:
+            maps = module(maps)
+        return maps
+
+    return forward
+
+
+def _watch(model: GraftedModel, views: torch.Tensor) -> tuple[list[Fold], torch.Tensor]:
+    """Which BatchNorm is handed the very tensor that a convolution gave; and the features."""
+    given: dict[int, tuple[nn.Conv2d, torch.Tensor]] = {}  # the tensor too: its id stays its own
+    folds: list[Fold] = []
+
+    def gave(module: Any, taken: Any, output: torch.Tensor) -> None:
+        given[id(output)] = (module, output)
+
+    def takes(module: Any, taken: Any) -> None:
+        convolution, _ = given.get(id(taken[0]), (None, None))
+        if convolution is not None and module.affine and module.track_running_stats:
+            folds.append((convolution, module))
+
+    hooks = []
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            hooks.append(module.register_forward_hook(gave))
+        if isinstance(module, nn.BatchNorm2d):
+            hooks.append(module.register_forward_pre_hook(takes))
+    try:
+        plain = _flat(model.features(views))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return folds, plain
+
+
+def _flat(features: Features) -> torch.Tensor:
+    maps = (features,) if isinstance(features, torch.Tensor) else features
+    return torch.cat([one.float().flatten() for one in maps])

@@ -1,0 +1,64 @@
+"""Reasons that the ledger decides: what was refused before, and when anything was last judged."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from graft.adapters.ledger import Ledger, ledger
+from graft.adapters.promotion.case import Case
+from graft.adapters.retraining import reasons
+from graft.adapters.retraining.basis import Basis
+
+MODEL = "tiny-classification"
+BASIS = Basis("data", {}, "code", "lock")
+
+
+@pytest.fixture
+def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    """Version 1 stands, version 2 was made of all that there is now."""
+    monkeypatch.setattr(
+        reasons, "resolve", lambda text: SimpleNamespace(name=MODEL, version=text[-1])
+    )
+    monkeypatch.setattr(reasons, "read_lineage", lambda version, project: version.version)
+    monkeypatch.setattr(
+        reasons, "recorded_basis", lambda record: BASIS if record == "2" else Basis("", {}, "", "")
+    )
+    return Case(tmp_path, "tiny", MODEL, "classification", None, tmp_path, "tiny")
+
+
+def write(found: Ledger, *said: tuple[str, str]) -> None:
+    with found.turn():
+        for action, version in said:
+            found.write(action, version)
+
+
+@pytest.mark.parametrize("since", [(), (("hold", "1"),), (("export", "1"), ("hold", "1"))])
+def test_refused_before__is_known_whatever_was_noted_of_the_champion_since(
+    case: Case, since: tuple[tuple[str, str], ...]
+) -> None:
+    write(case.ledger, ("promote", "1"), ("refuse", "2"), *since)
+    assert reasons._refused_before(case, BASIS) == f"{MODEL}/2"
+
+
+def test_refused_before__does_not_count_before_the_champion_moved(case: Case) -> None:
+    write(case.ledger, ("refuse", "2"), ("promote", "1"))
+    assert reasons._refused_before(case, BASIS) is None
+
+
+def test_age__is_counted_from_the_last_decision_and_not_from_an_export(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=30)
+    made = int(long_ago.timestamp() * 1000)
+    champion: Any = SimpleNamespace(name=MODEL, version="1", creation_timestamp=made)
+    with monkeypatch.context() as then:
+        then.setattr(ledger, "now", long_ago.isoformat)
+        write(case.ledger, ("promote", "1"))
+    write(case.ledger, ("export", "1"))
+    (reason,) = reasons._of_age(case, champion, max_age_days=7)
+    assert "30.0 days old" in reason.sentence
+    write(case.ledger, ("refuse", "2"))
+    assert not [*reasons._of_age(case, champion, max_age_days=7)]
