@@ -34,7 +34,7 @@ run: $(READY)  ## the main job on the embedded sample: images to a registered mo
 	@$(BIN)/kedro run
 
 test: $(READY)  ## all tests that need neither a GPU nor minutes
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(READY)  ## what things cost here beside the usual way, into bench/latest.json
 	@$(BIN)/python -m bench

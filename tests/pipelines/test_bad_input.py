@@ -319,9 +319,9 @@ def test_run__names_a_damaged_store_and_builds_it_again(
     shard.write_bytes(bytes(byte ^ 1 for byte in shard.read_bytes()))
     ended = kedro("--pipelines", reader)
     named = f"{store}/{shard.parent.name}/{shard.name} is damaged"
-    assert_one_message(ended, named, f"delete data/{store}/{shard.parent.name}")
-    shutil.rmtree(shard.parent)
+    assert_one_message(ended, named, "next: run the whole pipeline again")
     assert kedro("--pipelines", maker)[0] == 0
+    assert kedro("--pipelines", reader)[0] == 0
 
 
 def test_run__on_a_full_disk_loses_nothing(made: Path, kedro: Kedro) -> None:

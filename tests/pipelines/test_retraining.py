@@ -126,7 +126,7 @@ def test_retrain__killed_while_it_trains_is_completed_by_the_next_call(project: 
     kinds = [reason["reason"] for reason in found["reasons"]]
     assert kinds[:2] == ["data", "drift"]
     assert found["watched"]["drift"]["verdict"] == "drifted"
-    assert "darker" in " ".join(found["watched"]["sentences"])
+    assert "brightness" in found["watched"]["drift"]["direction"]["likely"]
     assert found["entry"]["evidence"]["retraining"]["reasons"][0]["reason"] == "data"
     assert found["challenger"] == f"{MODEL}/{champion(project)}"
     code, found = retrain(project)

@@ -107,6 +107,7 @@ def _place(client: Any, folder: Path, material: Material, record: Mapping[str, A
     model_id = model_id_of(version)
     if model_id is not None:
         client.set_logged_model_tags(model_id, {DIGEST_TAG: digest})
+    client.update_model_version(version.name, version.version, _in_words(record))
     tags = {
         RUN_TAG: run_id,
         "git.commit": record["code"]["commit"],
@@ -115,6 +116,21 @@ def _place(client: Any, folder: Path, material: Material, record: Mapping[str, A
     }
     for key, value in tags.items():
         client.set_model_version_tag(version.name, version.version, key, value)
+
+
+def _in_words(record: Mapping[str, Any]) -> str:
+    """What people read first on the version's page: what it is, and how good."""
+    model, metrics, parent = record["model"], record["metrics"], record["parent"]
+    said = f"{model['contender']} on {record['backbone']['architecture']}"
+    if isinstance(parent, dict):
+        said += f", from {parent['name']}/{parent['version']} ({parent['gave']})"
+    scores = {} if metrics == UNKNOWN else metrics["scores"]
+    for name, score in [*scores.items()][:1]:  # the primary one stands first
+        known = isinstance(score["value"], float)
+        said += f"; {name} " + (
+            f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})" if known else "n/a"
+        )
+    return f"{said}. All facts: `kedro model audit {model['name']}/{model['version']}`"
 
 
 def _evidence(material: Material) -> Iterator[Path]:

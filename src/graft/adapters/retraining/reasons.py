@@ -104,7 +104,8 @@ def _of_images(watched: Mapping[str, Any] | None) -> Iterator[Reason]:
     for name in ("drift", "unlabelled_drift"):
         found = watched[name]
         if found and found["verdict"] == DRIFTED:
-            yield Reason("drift", " ".join(found["sentences"]), {"p_value": found["p_value"]})
+            said = [*found["sentences"], *(found["direction"] or {}).get("sentences", [])]
+            yield Reason("drift", " ".join(said), {"p_value": found["p_value"]})
     fallen = watched["fallen"]
     if fallen and fallen["verdict"] == FALLEN:
         yield Reason("fallen score", " ".join(fallen["sentences"]), fallen)

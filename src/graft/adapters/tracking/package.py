@@ -24,6 +24,7 @@ REQUIREMENTS = {
     "pydicom": "pydicom",
     "safetensors": "safetensors",
     "segmentation-models-pytorch": "segmentation_models_pytorch",
+    "simplejpeg": "simplejpeg",
     "timm": "timm",
     "torch": "torch",
     "torchvision": "torchvision",
