@@ -8,6 +8,8 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
+from graft.adapters.layers import REPORTING, place
+
 log = logging.getLogger("graft")
 
 
@@ -50,7 +52,7 @@ class ConsoleHook:
         log.info("done in %.0f s", time.perf_counter() - self._begin)
         tasks = {node.namespace for node in pipeline.nodes if node.name.endswith("score_model")}
         for task in sorted(filter(None, tasks)):
-            folder = Path(run_params["project_path"]) / "data/08_reporting" / self._case / task
+            folder = place(Path(run_params["project_path"]), REPORTING, self._case, task)
             log.info("%s", results_text(self._case, task, folder))
 
 

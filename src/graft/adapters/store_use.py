@@ -11,6 +11,18 @@ from typing import Any
 import pandas as pd
 
 from graft.adapters.conf import open_conf
+from graft.adapters.layers import (
+    FEATURES,
+    FINGERPRINTS,
+    FROZEN_FEATURES,
+    MANIFEST,
+    MASKS,
+    OUTPUTS,
+    PIXELS,
+    SPLIT_MANIFEST,
+    place,
+    places,
+)
 from graft.vision.data.near_copies import open_fingerprints, question_of
 from graft.vision.data.options import DecodingOptions, IngestionOptions
 from graft.vision.errors import GraftError, StoreError
@@ -19,11 +31,11 @@ from graft.vision.store.arrays import RULE
 from graft.vision.store.pruning import look_into, prune
 
 STORES = {
-    "pixels": "data/02_intermediate/pixels",
-    "masks": "data/02_intermediate/masks",
-    "fingerprints": "data/02_intermediate/fingerprints",
-    "outputs": "data/02_intermediate/outputs",
-    "features": "data/04_feature/store",
+    "pixels": PIXELS,
+    "masks": MASKS,
+    "fingerprints": FINGERPRINTS,
+    "outputs": OUTPUTS,
+    "features": FEATURES,
 }
 """Each store by what it holds, and where below the project."""
 MEANS = "-means"
@@ -97,8 +109,8 @@ class Stores:
         return told
 
     def _opened(self) -> Iterator[tuple[str, ArrayStore]]:
-        for kind, place in STORES.items():
-            for folder in sorted((self.project / place).glob("*/")):
+        for kind, below in STORES.items():
+            for folder in sorted((self.project / below).glob("*/")):
                 yield kind, ArrayStore(folder.parent, folder.name)
 
     def _needed(self, kind: str, namespace: str) -> Any:
@@ -136,14 +148,12 @@ class Stores:
 
 def uses_of_cases(project: Path) -> list[Use]:
     """Each task of a case of which a run has left a manifest, a split or a table of features."""
-    layers = ("02_intermediate/*/*/manifest", "03_primary/*/*/split_manifest")
-    patterns = [*layers, "04_feature/*/*/frozen_features"]
-    places = {
+    found = {
         file.parent.parts[-2:]
-        for pattern in patterns
-        for file in (project / "data").glob(f"{pattern}.parquet")
+        for layer in (MANIFEST, SPLIT_MANIFEST, FROZEN_FEATURES)
+        for file in places(project, layer)
     }
-    return [_use_of_case(project, case, task) for case, task in sorted(places)]
+    return [_use_of_case(project, case, task) for case, task in sorted(found)]
 
 
 def uses_of_champions(project: Path) -> list[Use]:
@@ -171,10 +181,10 @@ def uses_of_champions(project: Path) -> list[Use]:
 
 
 def _use_of_case(project: Path, case: str, task: str) -> Use:
-    data = project / "data"
-    manifest = _read(data / "02_intermediate" / case / task / "manifest.parquet")
-    split = _read(data / "03_primary" / case / task / "split_manifest.parquet")
-    features = _read(data / "04_feature" / case / task / "frozen_features.parquet")
+    manifest, split, features = (
+        _read(place(project, layer, case, task))
+        for layer in (MANIFEST, SPLIT_MANIFEST, FROZEN_FEATURES)
+    )
     ingestion = _ingestion(project, case, task)
     near = None if ingestion is None else ingestion.near_copies
     return Use(

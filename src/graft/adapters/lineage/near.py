@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graft.adapters.layers import FINGERPRINTS
 from graft.vision.data.decoding import decode
 from graft.vision.data.near_copies import open_fingerprints, thumbnail
 from graft.vision.data.near_copies.candidates import find_candidates
@@ -54,7 +55,7 @@ class Thumbnails:
         decoding: DecodingOptions,
         notes: list[str],
     ) -> Found:
-        store = open_fingerprints(self.project / "data/02_intermediate/fingerprints", decoding)
+        store = open_fingerprints(self.project / FINGERPRINTS, decoding)
         own = _own_thumbnail(sha256, file, decoding, store, images)
         if own is None:
             notes.append("near copies: the image itself is not at hand; give its file")

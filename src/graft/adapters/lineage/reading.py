@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from graft.adapters.layers import MODELS, places
 from graft.adapters.lineage import DIGEST_TAG, FOLDER, RECORD, RUN_TAG
 from graft.vision.errors import DataError
 
@@ -61,7 +62,7 @@ def _copies(version: Any, name: str, project: Path | None) -> Iterator[bytes]:
     if data is not None:
         yield data
     if project is not None:
-        for file in project.glob(f"data/06_models/*/{task}/{FOLDER}/{version.version}/{name}"):
+        for file in places(project, f"{MODELS}/{FOLDER}/{version.version}/{name}", task):
             yield file.read_bytes()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from graft.adapters.layers import MODELS, place
 from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.audit.code import diff_of
 from graft.adapters.lineage.parents import PARENT, keep_parent, parent_of
@@ -41,7 +42,7 @@ def lay_out(
     target.symlink_to(raw.resolve(), target_is_directory=True)
     _write_overlay(clone / "conf" / said["environment"], record, overrides)
     if (parent := parent_of(record)) is not None:  # the checkout's own registry holds none
-        keep_parent(parent, clone / "data/06_models" / said["globals"]["case"] / task / PARENT)
+        keep_parent(parent, place(clone, MODELS, said["globals"]["case"], task) / PARENT)
 
 
 def _write_overlay(overlay: Path, record: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:

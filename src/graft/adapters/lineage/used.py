@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from graft.adapters.layers import FEATURES, FROZEN_FEATURES, OUTPUTS, PIXELS, places
 from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.hashing import facts_of_file
 from graft.adapters.lineage.near import Thumbnails
@@ -16,9 +17,9 @@ from graft.vision.errors import DataError
 from graft.vision.store import ArrayStore
 
 STORES = {
-    "pixels": "data/02_intermediate/pixels",
-    "frozen features": "data/04_feature/store",
-    "outputs": "data/02_intermediate/outputs",
+    "pixels": PIXELS,
+    "frozen features": FEATURES,
+    "outputs": OUTPUTS,
 }
 """Stores by content that keep an image under the SHA-256 of its file."""
 USE = ("model", "version", "split", "id", "sha256", "through")
@@ -118,7 +119,7 @@ def _stores(project: Path, sha256: str | None) -> Iterator[dict[str, str]]:
 
 def _feature_tables(project: Path, sha256: str | None) -> Iterator[dict[str, str]]:
     """Augmented views stand under keys of their own, which a case's table of features names."""
-    for file in sorted((project / "data/04_feature").glob("*/*/frozen_features.parquet")):
+    for file in places(project, FROZEN_FEATURES):
         table = pd.read_parquet(file, columns=["sha256"])
         if (table["sha256"] == sha256).any():
             place = file.relative_to(project).as_posix()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from graft.adapters.layers import last_registered
 from graft.adapters.lineage.parents import known_before
 from graft.adapters.promotion.case import Case
 from graft.adapters.registry import RegistryError
@@ -163,8 +164,7 @@ def _places(case: Case, version: Any, name: str) -> Iterator[Path]:
         yield Path(download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError):
         pass
-    record = case.project / "data/08_reporting" / case.name / task / "registered_model.json"
-    standing = json.loads(record.read_text()) if record.is_file() else {}
+    standing = last_registered(case.project, case.name, task)
     if standing.get("identity_sha256") == version.tags.get("identity_sha256"):
         yield from (case.project / "data").glob(f"0[37]_*/{case.name}/{task}/{name}")
 

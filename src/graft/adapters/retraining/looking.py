@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from graft.adapters.layers import FINGERPRINTS, PIXELS
 from graft.vision.data.manifest import build_manifest
 from graft.vision.data.near_copies import find_near_copies, open_fingerprints
 from graft.vision.data.options import IngestionOptions
@@ -20,10 +21,6 @@ from graft.vision.data.splits import class_table_of, split_manifest
 
 if TYPE_CHECKING:
     from graft.vision.contenders.ground import Ground
-
-PIXELS = Path("data/02_intermediate/pixels")
-FINGERPRINTS = Path("data/02_intermediate/fingerprints")
-FEATURES = Path("data/04_feature/store")
 
 
 @dataclass(frozen=True)

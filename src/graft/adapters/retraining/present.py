@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from graft.adapters.retraining.looking import FEATURES, FINGERPRINTS, Seen
+from graft.adapters.layers import FEATURES, FINGERPRINTS
+from graft.adapters.retraining.looking import Seen
 from graft.vision.data.near_copies import open_fingerprints
 from graft.vision.features.options import FeatureExtractionOptions
 from graft.vision.monitoring.unlabelled import with_units

@@ -1,6 +1,5 @@
 """`kedro retrain`: a reason to train anew, a look at what is new, a training, and the gate."""
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from graft.adapters.layers import last_registered
 from graft.adapters.promotion.case import Case, open_case
 from graft.adapters.promotion.evidence import called
 from graft.adapters.promotion.moving import note, settle
@@ -57,8 +57,9 @@ def retrain(call: Call) -> dict[str, Any]:
     """
     started = time.perf_counter()
     try:
+        case = open_case(call.project, call.model)
         with turn_to_retrain(call.project, call.model) as turn:
-            found = _retrain(call, open_case(call.project, call.model), turn)
+            found = _retrain(call, case, turn)
     except TurnTakenError as error:
         found = {"outcome": SUPERSEDED, "sentence": str(error)}
     told = {"case": call.case, "task": call.task, "model": call.model, **NOTHING, **found}
@@ -137,5 +138,5 @@ def _run(call: Call, parent: str | None) -> str:
     asked = {"parent": parent} if parent else {}
     with KedroSession.create(call.project, env=call.case, runtime_params=asked) as session:
         session.run(namespaces=[call.task])
-    file = call.project / "data/08_reporting" / call.case / call.task / "registered_model.json"
-    return f"{call.model}/{json.loads(file.read_text())['version']}"
+    version = last_registered(call.project, call.case, call.task)["version"]
+    return f"{call.model}/{version}"
