@@ -1,11 +1,12 @@
 """What a command imports before it has anything to compute: no timing, the modules alone."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from copied_projects import copy_code
 
 ROOT = Path(__file__).resolve().parents[1]
 KEDRO = Path(sys.executable).with_name("kedro")
@@ -52,11 +53,7 @@ def test_command__that_only_tells_imports_nothing_heavy(command: tuple[str, ...]
 
 def test_run__imports_no_framework_before_its_first_step(tmp_path: Path) -> None:
     """Nor at all where its steps need none: here the first one finds nothing usable."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("src", "conf"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    for name in ("pyproject.toml", "requirements.lock", ".telemetry"):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_code(tmp_path)
     images = tmp_path / "data/01_raw/hymenoptera/ants"
     images.mkdir(parents=True)
     (images / "none.jpg").write_bytes(b"no image")

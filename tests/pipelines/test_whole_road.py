@@ -1,7 +1,6 @@
 """`kedro run` from a folder of images to a registered model, in a copy of the project."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from nbclient import NotebookClient
+
+from copied_projects import copy_code
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = """
@@ -45,11 +46,7 @@ def kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def copy_project(target: Path) -> Path:
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("src", "conf"):
-        shutil.copytree(ROOT / name, target / name, ignore=ignored)
-    for name in ("pyproject.toml", "requirements.lock", ".telemetry"):
-        shutil.copy(ROOT / name, target)
+    copy_code(target)
     (target / "conf" / "tiny" / "parameters").mkdir(parents=True)
     (target / "conf/tiny/globals.yml").write_text("case: tiny\nraw: data/01_raw/tiny\n")
     (target / "conf/tiny/parameters/classification.yml").write_text(OVERLAY)
