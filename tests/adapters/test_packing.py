@@ -6,13 +6,16 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graft.adapters import packing
 from graft.adapters.packing import CONTENTS, pack, packed_folder, unpack
+from graft.commands import packing as commands
 from graft.vision.errors import DataError
 from graft.vision.records import digest_of, digest_of_file, digests_below
 
@@ -154,3 +157,21 @@ def test_pack__leaves_what_was_packed_before_where_it_cannot_be_proved(
     with pytest.raises(DataError, match="do not give the folder"):
         pack(raw, packed_folder(raw))
     assert json.loads((packed_folder(raw) / CONTENTS).read_text()) == before
+
+
+def test_pack_command__and_back_for_a_case_of_conf(raw: Path, tmp_path: Path) -> None:
+    for case in ("base", "birds"):
+        (tmp_path / "conf" / case).mkdir(parents=True)
+        (tmp_path / "conf" / case / "globals.yml").write_text(f"case: {case}\nraw: raw\n")
+    runner, project = CliRunner(), SimpleNamespace(project_path=tmp_path)
+    before = digests_below(raw)
+    packed = runner.invoke(commands.pack, ["birds", "--no-dvc", "--json"], obj=project)
+    assert packed.exit_code == 0, packed.output
+    raw.rename(tmp_path / "away")
+    back = runner.invoke(commands.unpack, ["birds", "--json"], obj=project)
+    assert json.loads(back.stdout) == json.loads(packed.stdout)
+    assert digests_below(raw) == before
+    for other in ("base", "bird"):
+        done = runner.invoke(commands.pack, [other, "--no-dvc"], obj=project)
+        assert done.exit_code == 1 and f"no case {other!r}" in done.output
+        assert "allowed: birds" in done.output

@@ -10,6 +10,15 @@ MASKS = DATA / "02_intermediate/masks"
 FINGERPRINTS = DATA / "02_intermediate/fingerprints"
 OUTPUTS = DATA / "02_intermediate/outputs"
 FEATURES = DATA / "04_feature/store"
+STORES = {
+    "pixels": PIXELS,
+    "masks": MASKS,
+    "fingerprints": FINGERPRINTS,
+    "outputs": OUTPUTS,
+    "features": FEATURES,
+}
+"""Each store by content by what it holds."""
+EXPORTED = DATA / "10_export"
 
 MANIFEST = "02_intermediate/{case}/{task}/manifest.parquet"
 SPLIT_MANIFEST = "03_primary/{case}/{task}/split_manifest.parquet"

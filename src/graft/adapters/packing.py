@@ -187,11 +187,9 @@ def _check_member(file: Path, member: tarfile.TarInfo, seen: set[str]) -> None:
 
 
 def _copy(data: IO[bytes], target: Path | None) -> str:
-    digest = hashlib.sha256()
     if target is None:
-        while piece := data.read(_PIECE):
-            digest.update(piece)
-        return digest.hexdigest()
+        return hashlib.file_digest(data, "sha256").hexdigest()  # type: ignore[arg-type]
+    digest = hashlib.sha256()
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("xb") as out:
         while piece := data.read(_PIECE):

@@ -11,33 +11,15 @@ from typing import Any
 import pandas as pd
 
 from graft.adapters.conf import open_conf
-from graft.adapters.layers import (
-    FEATURES,
-    FINGERPRINTS,
-    FROZEN_FEATURES,
-    MANIFEST,
-    MASKS,
-    OUTPUTS,
-    PIXELS,
-    SPLIT_MANIFEST,
-    place,
-    places,
-)
+from graft.adapters.layers import FROZEN_FEATURES, MANIFEST, SPLIT_MANIFEST, STORES, place, places
 from graft.vision.data.near_copies import open_fingerprints, question_of
 from graft.vision.data.options import DecodingOptions, IngestionOptions
+from graft.vision.data.pixels import PixelStore
 from graft.vision.errors import GraftError, StoreError
 from graft.vision.store import ArrayStore, Entry
 from graft.vision.store.arrays import RULE
 from graft.vision.store.pruning import look_into, prune
 
-STORES = {
-    "pixels": PIXELS,
-    "masks": MASKS,
-    "fingerprints": FINGERPRINTS,
-    "outputs": OUTPUTS,
-    "features": FEATURES,
-}
-"""Each store by what it holds, and where below the project."""
 MEANS = "-means"
 """The ending of a namespace of features that holds means of maps."""
 
@@ -77,8 +59,9 @@ class Use:
     def _namespaces(self) -> dict[str, str]:
         if self.decoding is None:
             return {}
-        prints = open_fingerprints(Path(), self.decoding).namespace
-        return {"pixels": self.decoding.digest[:16], "fingerprints": prints}
+        pixels = PixelStore(Path(), self.decoding).array_store
+        prints = open_fingerprints(Path(), self.decoding)
+        return {"pixels": pixels.namespace, "fingerprints": prints.namespace}
 
 
 @dataclass
@@ -229,8 +212,8 @@ def _column(table: Any, name: str = "sha256") -> list[str]:
 def _mask_keys(table: Any) -> Iterator[str]:
     for text in _column(table, "truth"):
         if "_sha256" in text:
-            truth = json.loads(text)
-            yield from (truth[name] for name in ("mask_sha256", "stated_sha256") if name in truth)
+            named = json.loads(text).items()
+            yield from (sha256 for name, sha256 in named if name.endswith("_sha256"))
 
 
 def _rule_of(folder: Path) -> Any:

@@ -8,6 +8,9 @@ import click
 
 from graft.commands.speaking import speak_plainly
 
+HERE = click.Path(path_type=Path, resolve_path=True)
+"""A path as the user's shell sees it: opening the case may stand elsewhere."""
+
 
 @click.command()
 @click.argument("model", metavar="MODEL[@alias | /version]")
@@ -18,11 +21,9 @@ from graft.commands.speaking import speak_plainly
     expose_value=False,
     help="With a bill of materials: the only form there is, and the default.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Default: data/10_export/MODEL/VERSION."
-)
+@click.option("--out", type=HERE, help="Default: data/10_export/MODEL/VERSION.")
 @click.option("--without-weights", is_flag=True, help="Leave the weights out, keep their digest.")
-@click.option("--key", type=click.Path(path_type=Path), help="Ed25519 key (PEM) to sign with.")
+@click.option("--key", type=HERE, help="Ed25519 key (PEM) to sign with.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
 @speak_plainly
@@ -45,19 +46,18 @@ def export(
     from graft.adapters.export.declared import read_declared
     from graft.adapters.export.gathering import Asked
     from graft.adapters.export.writing import export_version
+    from graft.adapters.layers import EXPORTED
     from graft.adapters.ledger.ledger import EXPORT
     from graft.adapters.lineage.versions import version_of
     from graft.adapters.promotion.case import open_case
     from graft.adapters.promotion.moving import note
 
-    # As the user's shell sees it: opening the case may stand elsewhere.
-    given = [path.resolve() if path else None for path in (out, key)]
     case = open_case(Path(metadata.project_path), model)
     version = version_of(model)
     declared = read_declared(case.project, case.name)
     asked = Asked(case.project, version, case.ledger, declared, weights=not without_weights)
-    folder = given[0] or case.project / "data/10_export" / version.name / str(version.version)
-    done = export_version(asked, folder, given[1])
+    folder = out or case.project / EXPORTED / version.name / str(version.version)
+    done = export_version(asked, folder, key)
     evidence = {"root_sha256": done["root_sha256"]}
     note(case, EXPORT, str(version.version), reason=_said(done), evidence=evidence)
     click.echo(json.dumps(done, indent=2) if as_json else _text(done))

@@ -58,12 +58,18 @@ def unpack(metadata: Any, case: str, as_json: bool) -> None:
 def _raw_of(metadata: Any, case: str) -> tuple[Path, Path]:
     """The project, and the raw folder that conf names for a case."""
     from graft.adapters.conf import open_conf
-    from graft.vision.errors import OptionsError
+    from graft.vision.errors import OptionsError, nearest
 
     project = Path(metadata.project_path)
-    if not (project / "conf" / case).is_dir() or case in ("base", "local"):
-        raise OptionsError(f"{case!r} is no case", mend="name a folder of conf/")
-    return project, project / str(open_conf(project / "conf", case)["globals"]["raw"])
+    conf = project / "conf"
+    cases = sorted({file.parent.name for file in conf.glob("*/globals.yml")} - {"base"})
+    if case not in cases:
+        raise OptionsError(
+            f"no case {case!r}{nearest(case, cases)}",
+            allowed=", ".join(cases),
+            mend="name one of these, or make it with `kedro case create`",
+        )
+    return project, project / str(open_conf(conf, case)["globals"]["raw"])
 
 
 def _tell(contents: dict[str, Any], said: str, as_json: bool) -> None:

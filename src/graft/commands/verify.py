@@ -10,7 +10,7 @@ from graft.commands.speaking import speak_plainly
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path, resolve_path=True))
 @click.option("--root", help="The root digest as the registry states it (tag export.root_sha256).")
 @click.option("--key", type=click.Path(path_type=Path), help="The signer's public key (PEM).")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -25,7 +25,7 @@ def verify(folder: Path, root: str | None, key: Path | None, as_json: bool) -> N
     from graft.adapters.export.verifying import verify as verify_folder
     from graft.adapters.lineage.audit.whole import rows_text
 
-    report = verify_folder(folder.resolve(), root, key)
+    report = verify_folder(folder, root, key)
     click.echo(json.dumps(report, indent=2, ensure_ascii=False) if as_json else rows_text(report))
     sys.exit(0 if report["holds"] else 1)
 

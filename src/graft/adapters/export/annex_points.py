@@ -6,8 +6,9 @@ measured, what is declared and what is missing; whether it suffices is for peopl
 
 from dataclasses import dataclass
 
-from graft.adapters.export import takes
+from graft.adapters.export import LINEAGE, REGISTERED, reading, scores, takes
 from graft.adapters.export.facts import STATED, Find, declared, recorded, taken
+from graft.adapters.lineage import IMAGES
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,9 @@ class Asked:
     find: Find
 
 
-PREDICTIONS = "lineage/test_predictions.parquet"
-CARD = "registered/artifacts/model/card.json"
+IMAGES_TABLE = f"{LINEAGE}/{IMAGES}"
+PREDICTIONS = f"{LINEAGE}/{scores.PREDICTIONS}"
+CARD = f"{REGISTERED}/{reading.CARD}"
 
 POINTS: dict[str, tuple[str, tuple[Asked, ...]]] = {
     "1": ("General description", (
@@ -67,11 +69,11 @@ POINTS: dict[str, tuple[str, tuple[Asked, ...]]] = {
         Asked("d_collection", "how they were obtained and chosen", declared("data_collection")),
         Asked("d_annotation", "who labelled, by which rules", declared("data_annotation")),
         Asked("d_personal_data", "persons in the images", declared("personal_data")),
-        Asked("d_images", "images of each split", taken("lineage/lineage_images.parquet",
+        Asked("d_images", "images of each split", taken(IMAGES_TABLE,
               lambda e, m: e.images and e.images["by_split"])),
-        Asked("d_data_sha256", "digest of each split", taken("lineage/lineage_images.parquet",
+        Asked("d_data_sha256", "digest of each split", taken(IMAGES_TABLE,
               lambda e, m: e.images and e.images["sha256_by_split"])),
-        Asked("d_classes", "images of each class", taken("lineage/lineage_images.parquet",
+        Asked("d_classes", "images of each class", taken(IMAGES_TABLE,
               takes.classes)),
         Asked("d_cleaning", "what was refused or found", taken(
               "lineage/quality_report.json: quarantined, findings", takes.cleaning)),
@@ -82,7 +84,7 @@ POINTS: dict[str, tuple[str, tuple[Asked, ...]]] = {
         Asked("g_scores", "scores with intervals", taken(PREDICTIONS, takes.scores)),
         Asked("g_by_class", "scores of each class", taken(PREDICTIONS, lambda e, m: m.by_class)),
         Asked("g_by_slice", "score of each slice", taken(PREDICTIONS, takes.slices)),
-        Asked("g_test_set", "digest of the test set", taken("lineage/lineage_images.parquet",
+        Asked("g_test_set", "digest of the test set", taken(IMAGES_TABLE,
               takes.test_set)),
         Asked("g_verdict", "verdict over the contenders", taken(
               "lineage/verdict.json: sentences", takes.verdict)),

@@ -88,12 +88,8 @@ def _model(exported: Exported, measured: Measured, data: list[str]) -> Json:
 
 
 def _how(exported: Exported) -> str:
-    strategy = exported.card["strategy"]
-    return f"grafted onto the backbone and trained by strategy {strategy}, seed {_seed(exported)}"
-
-
-def _seed(exported: Exported) -> Any:
-    return exported.known("seeds.card")
+    strategy, seed = exported.card["strategy"], exported.known("seeds.card")
+    return f"grafted onto the backbone and trained by strategy {strategy}, seed {seed}"
 
 
 def _card(exported: Exported, measured: Measured, data: list[str]) -> Json:
@@ -187,15 +183,14 @@ def _ancestor(backbone: Json) -> Json:
 
 
 def _datasets(exported: Exported) -> Iterator[Json]:
-    images = exported.images
+    images, licence = exported.images, exported.declared["data_licence"]
     if images is None:
         return
-    case, licence = exported.name.rpartition("-")[0], exported.declared["data_licence"]
     for split, sha256 in sorted(images["sha256_by_split"].items()):
         yield {
             "type": "data",
             "bom-ref": f"data-{split}",
-            "name": f"{case}/{split}",
+            "name": f"{exported.case}/{split}",
             **_hashes(sha256),
             **_licences(licence or UNKNOWN),
             "data": [{"type": "dataset", "name": split, "description": USES.get(split, UNKNOWN)}],

@@ -68,7 +68,7 @@ class Checked:
         for fault in faults:
             yield Fault(f"{name}: {fault.what}", fault.expected, fault.found)
 
-    @property
+    @cached_property
     def _is_foreign(self) -> bool:
         return bool(self.exported.version["exported"]["code_sha256"] != writer())
 

@@ -48,8 +48,7 @@ class DeclaredOptions(Options):
     monitoring_plan: Said = None
 
 
-def read_declared(project: Path, case: str | None) -> DeclaredOptions:
+def read_declared(project: Path, case: str) -> DeclaredOptions:
     """What conf declares of a case. Raises `OptionsError` for a wrong name or type."""
-    known = case if case and (project / "conf" / case).is_dir() else None
-    said = open_conf(project / "conf", known)["declared"]
+    said = open_conf(project / "conf", case)["declared"]
     return DeclaredOptions.parse(dict(said), f"conf: declared.yml of {case}")

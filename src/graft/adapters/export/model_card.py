@@ -41,13 +41,12 @@ def _front_matter(exported: Exported, measured: Measured) -> str:
 def _results(exported: Exported, measured: Measured) -> Iterator[Any]:
     from huggingface_hub import EvalResult
 
-    case = exported.version["model"].rpartition("-")[0]
     for name, score in (takes.scores(exported, measured) or {}).items():
         if isinstance(score["value"], int | float):
             yield EvalResult(
                 task_type=HUB_TAGS.get(exported.task, exported.task),
-                dataset_type=case,
-                dataset_name=case,
+                dataset_type=exported.case,
+                dataset_name=exported.case,
                 dataset_split="test",
                 dataset_revision=takes.test_set(exported, measured),
                 metric_type=name,
@@ -72,13 +71,12 @@ def _scores(exported: Exported, measured: Measured) -> Lines:
     yield "## Scores"
     yield ""
     said = takes.scores(exported, measured)
-    if not said:
+    options = measured.evaluation
+    if not said or options is None:
         yield "unknown: no predictions or no scores were recorded."
         return
-    options = exported.known("configuration.parameters").get(f"{exported.task}.evaluation", {})
-    of, by = options.get("confidence", UNKNOWN), options.get("resamples", UNKNOWN)
-    drawn = f"confidence {of}, by {by} resamples of images that belong together"
-    yield f"On {images} test images; intervals of {drawn}."
+    drawn = f"by {options.resamples} resamples of images that belong together"
+    yield f"On {images} test images; intervals of confidence {options.confidence}, {drawn}."
     yield ""
     rows = [
         [n, _number(s["value"]), _number(s["low"]), _number(s["high"])] for n, s in said.items()
@@ -205,7 +203,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Lines:
     yield f"| {' | '.join(head)} |"
     yield "|" + "---|" * len(head)
     for row in rows:
-        yield f"| {' | '.join(row)} |"
+        cells = (cell.replace("|", "\\|") for cell in row)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _listed(texts: Sequence[str] | None) -> Lines:

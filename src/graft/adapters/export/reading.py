@@ -84,10 +84,14 @@ class Exported:
         return list(self.version["left_out"])
 
     @cached_property
+    def images_table(self) -> Any:
+        """Every image with its digest, split and truth; None where that was not recorded."""
+        return self.table(IMAGES)
+
+    @cached_property
     def images(self) -> dict[str, Any] | None:
         """Counts and digests of the table of images, taken again."""
-        table = self.table(IMAGES)
-        return None if table is None else images_facts(table)
+        return None if self.images_table is None else images_facts(self.images_table)
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -104,6 +108,11 @@ class Exported:
     def name(self) -> str:
         """``MODEL/VERSION``."""
         return f"{self.version['model']}/{self.version['version']}"
+
+    @property
+    def case(self) -> str:
+        """The case of the model, which is named ``CASE-TASK``."""
+        return str(self.version["model"]).rpartition("-")[0]
 
     @property
     def task(self) -> str:

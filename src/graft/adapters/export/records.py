@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from graft.adapters.export import DIFF, LINEAGE, LOCK
+from graft.adapters.export import DIFF, LEDGER, LINEAGE, LOCK
 from graft.adapters.export.parts import leaves
 from graft.adapters.export.reading import WEIGHTS, Exported
 from graft.adapters.export.scores import PREDICTIONS, Measured
-from graft.adapters.ledger.chain import LedgerError, read_chain
+from graft.adapters.ledger.chain import LedgerError
 from graft.adapters.ledger.mirror import HEAD
 from graft.adapters.lineage import DIGEST_TAG, FILES, IMAGES, RECORD, UNKNOWN
 from graft.adapters.lineage.audit.rows import MISSING, Fault, compared
@@ -41,7 +41,7 @@ def record_faults(exported: Exported) -> Iterator[Fault]:
 
 def image_faults(exported: Exported) -> Iterator[Fault]:
     """Counts, splits and truths, taken again from the table; and what the version learned from."""
-    said, table = exported.record["images"], exported.table(IMAGES)
+    said, table = exported.record["images"], exported.images_table
     if said == UNKNOWN:
         return
     yield from _pair("table", IMAGES, said["table_sha256"], exported.sha256(IMAGES))
@@ -83,23 +83,24 @@ def score_faults(exported: Exported, measured: Measured) -> Iterator[Fault]:
             yield Fault(f"{LINEAGE}/{RECORD}: metrics.scores.{name}", str(one), str(other))
 
 
-def ledger_faults(exported: Exported, path: Path) -> Iterator[Fault]:
+def ledger_faults(exported: Exported) -> Iterator[Fault]:
     """Every line follows the one before, up to the head that the registry has seen."""
+    name = f"{LINEAGE}/{LEDGER}"
     try:
-        entries = read_chain(path)
+        entries = exported.entries
     except LedgerError as error:
-        yield Fault(f"{LINEAGE}/{path.name}", "as written", str(error))
+        yield Fault(name, "as written", str(error))
         return
     head = exported.version["model_tags"].get(HEAD)
     if head is not None and head not in [entry["sha256"] for entry in entries]:
-        yield Fault(f"{LINEAGE}/{path.name}: the entry that the registry saw last", head, MISSING)
-    names = {entry["model"] for entry in entries} - {exported.version["model"]}
-    if names:
-        yield Fault(path.name, f"model {exported.version['model']}", ", ".join(sorted(names)))
+        yield Fault(f"{name}: the entry that the registry saw last", head, MISSING)
+    others = {entry["model"] for entry in entries} - {exported.version["model"]}
+    if others:
+        yield Fault(name, f"model {exported.version['model']}", ", ".join(sorted(others)))
 
 
 def _other_images(exported: Exported, measured: Measured) -> Iterator[Fault]:
-    table = exported.table(IMAGES)
+    table = exported.images_table
     if table is None:
         return
     test = table[table["split"] == "test"]

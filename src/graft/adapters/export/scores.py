@@ -1,10 +1,12 @@
 """The scores of an exported version, measured again from the predictions in its records."""
 
+import math
 from functools import cached_property
 from typing import Any
 
 from graft.adapters.export.reading import Exported
 from graft.adapters.lineage import UNKNOWN
+from graft.vision.evaluation.options import EvaluationOptions
 
 PREDICTIONS = "test_predictions.parquet"
 Score = dict[str, Any]
@@ -25,16 +27,22 @@ class Measured:
         return self._exported.table(PREDICTIONS)
 
     @cached_property
+    def evaluation(self) -> EvaluationOptions | None:
+        """How the run resampled."""
+        said = self._exported.known("configuration")
+        if said == UNKNOWN:
+            return None
+        block = said["parameters"].get(f"{self._exported.task}.evaluation")
+        return None if block is None else EvaluationOptions.from_record(block)
+
+    @cached_property
     def scores(self) -> dict[str, Score] | None:
         """Each score with its interval, resampled as the run did."""
         from graft.vision.evaluation.bootstrap import bootstrap_scores
-        from graft.vision.evaluation.options import EvaluationOptions
 
-        said = self._parameters("evaluation")
-        if self.predictions is None or said is None:
+        if self.predictions is None or self.evaluation is None:
             return None
-        options = EvaluationOptions.from_record(said)
-        found = bootstrap_scores(self._metrics, list(self.predictions["unit"]), options)
+        found = bootstrap_scores(self._metrics, list(self.predictions["unit"]), self.evaluation)
         first = self.primary
         return {first: found.pop(first), **found}
 
@@ -43,7 +51,8 @@ class Measured:
         """A row per class: its name, its test images, its scores; None where undefined."""
         if self.predictions is None:
             return []
-        return [_plain(row) for row in self._metrics.per_class().to_dict("records")]
+        rows = self._metrics.per_class().to_dict("records")
+        return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
     @cached_property
     def by_slice(self) -> dict[str, float | None]:
@@ -55,11 +64,10 @@ class Measured:
         if self.predictions is None or not rules:
             return {}
         options = PromotionOptions.from_record(rules[-1])
-        found = {
-            name: {"score": self._metrics.scores(rows)[self.primary]}
+        return {
+            name: _plain(self._metrics.scores(rows)[self.primary])
             for name, rows in slices_of(self.predictions["id"], options)
         }
-        return {name: _plain(row)["score"] for name, row in found.items()}
 
     @property
     def primary(self) -> str:
@@ -79,20 +87,9 @@ class Measured:
         classes = ClassTable.from_record(self._exported.card["classes"])
         return self._task.new_metrics(self.predictions, classes)
 
-    def _parameters(self, block: str) -> Any:
-        said = self._exported.known("configuration")
-        if said == UNKNOWN:
-            return None
-        return said["parameters"].get(f"{self._exported.task}.{block}")
 
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Numbers as JSON has them, to six digits: what two machines agree on."""
-    import math
-
-    return {
-        name: (float(f"{value:.6g}") if math.isfinite(value) else None)
-        if isinstance(value, float)
-        else value
-        for name, value in row.items()
-    }
+def _plain(value: Any) -> Any:
+    """A number as JSON has it, to six digits: what two machines agree on; None where undefined."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

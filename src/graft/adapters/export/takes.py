@@ -1,14 +1,13 @@
 """Facts that are taken from an exported folder's files; None where they were not recorded."""
 
-import json
 from typing import Any
 
 from graft.adapters.export.packages import pinned_packages
 from graft.adapters.export.reading import Exported
 from graft.adapters.export.scores import Measured
+from graft.adapters.ledger import ledger
 from graft.adapters.ledger.chain import Entry
-from graft.adapters.ledger.ledger import DECISIONS, DONE, MOVES
-from graft.adapters.lineage import IMAGES
+from graft.vision.data.splits import classes_of
 from graft.vision.records import digest_of
 
 CLASS_SCORES = ("iou", "ap", "recall")
@@ -18,13 +17,13 @@ CLASS_SCORES = ("iou", "ap", "recall")
 def own_entries(exported: Exported) -> list[Entry]:
     """What was decided on this version and done."""
     number = exported.version["version"]
-    own = [entry for entry in exported.entries if entry["version"] == number]
-    return [each for each in own if each["action"] in DECISIONS and each["state"] == DONE]
+    made = ledger.decisions(exported.entries)
+    return [entry for entry in made if entry["version"] == number and entry["state"] == ledger.DONE]
 
 
 def replaced(exported: Exported, _: Measured) -> str:
     """In whose place it was put, as far as the ledger tells."""
-    moves = [entry for entry in own_entries(exported) if entry["action"] in MOVES]
+    moves = [entry for entry in own_entries(exported) if entry["action"] in ledger.MOVES]
     if not moves:
         return "nothing: it was not promoted"
     before = moves[-1]["replaced"]
@@ -70,12 +69,12 @@ def architecture(exported: Exported, _: Measured) -> dict[str, Any]:
 
 def classes(exported: Exported, _: Measured) -> dict[str, dict[str, int]] | None:
     """Images of each class by split, counted in the table of images."""
-    table = exported.table(IMAGES)
+    table = exported.images_table
     if table is None:
         return None
     found: dict[str, dict[str, int]] = {}
     for split, truth in zip(table["split"], table["truth"], strict=True):
-        for name in sorted({*json.loads(truth)["classes"]}):
+        for name in sorted({*classes_of(truth)}):
             by_split = found.setdefault(name, {})
             by_split[split] = by_split.get(split, 0) + 1
     return {name: dict(sorted(by_split.items())) for name, by_split in sorted(found.items())}

@@ -10,8 +10,6 @@ from graft.adapters.export import (
     ANNEX_TEXT,
     BOM,
     ENVELOPE,
-    LEDGER,
-    LINEAGE,
     MANIFEST,
     MODEL_CARD,
     STATEMENT,
@@ -109,7 +107,7 @@ def _check_scores(checked: Checked) -> Row:
 
 
 def _check_ledger(checked: Checked) -> Row:
-    faults = list(ledger_faults(checked.exported, checked.folder / LINEAGE / LEDGER))
+    faults = list(ledger_faults(checked.exported))
     return judged("ledger", _count([] if faults else checked.exported.entries, "entry"), faults)
 
 

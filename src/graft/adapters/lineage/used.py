@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from graft.adapters.layers import FEATURES, FROZEN_FEATURES, OUTPUTS, PIXELS, places
+from graft.adapters.layers import FROZEN_FEATURES, STORES, places
 from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.hashing import facts_of_file
 from graft.adapters.lineage.near import Thumbnails
@@ -16,10 +16,10 @@ from graft.adapters.lineage.seen import seen_images
 from graft.vision.errors import DataError
 from graft.vision.store import ArrayStore
 
-STORES = {
-    "pixels": PIXELS,
-    "frozen features": FEATURES,
-    "outputs": OUTPUTS,
+BY_IMAGE = {
+    "pixels": STORES["pixels"],
+    "frozen features": STORES["features"],
+    "outputs": STORES["outputs"],
 }
 """Stores by content that keep an image under the SHA-256 of its file."""
 USE = ("model", "version", "split", "id", "sha256", "through")
@@ -110,8 +110,8 @@ def _uses(known: Any, sha256: str | None) -> Iterator[dict[str, str]]:
 
 
 def _stores(project: Path, sha256: str | None) -> Iterator[dict[str, str]]:
-    for kind, place in STORES.items():
-        for folder in sorted((project / place).glob("*")):
+    for kind, below in BY_IMAGE.items():
+        for folder in sorted((project / below).glob("*")):
             if folder.is_dir() and sha256 in ArrayStore(folder.parent, folder.name):
                 yield {"kind": kind, "store": folder.relative_to(project).as_posix()}
     yield from _feature_tables(project, sha256)

@@ -12,6 +12,6 @@ shard, and looks again, rather than other bytes.
 
 from graft.vision.store.arrays import ArrayStore
 from graft.vision.store.index import Entry
-from graft.vision.store.writing import SHARD_BYTES, Writer
+from graft.vision.store.writing import Writer
 
-__all__ = ["SHARD_BYTES", "ArrayStore", "Entry", "Writer"]
+__all__ = ["ArrayStore", "Entry", "Writer"]
