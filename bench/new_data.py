@@ -21,14 +21,15 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bench import Measure, Say, row
+
 SIDE_PX = 35
 SIZES = (1_000, 10_000)
 VIEW_PX, EXTRACTED, NEW = 64, 2_000, 20
 SMALL_FILES = 10_000
-Say = Callable[[str], None]
 
 
-def measure(say: Say, sizes: tuple[int, ...] = SIZES) -> dict[str, dict[str, Any]]:
+def measure(say: Say, sizes: tuple[int, ...] = SIZES) -> dict[str, Measure]:
     """All measures by name: ours, usual, ratio, unit, what."""
     with tempfile.TemporaryDirectory(prefix="graft-new-data-") as name:
         folder = Path(name)
@@ -45,7 +46,7 @@ def draw(folder: Path, count: int, side_px: int = SIDE_PX, first: int = 0) -> No
         cv2.imwrite(str(file), cv2.resize(small, size, interpolation=cv2.INTER_CUBIC))
 
 
-def _growth(folder: Path, sizes: tuple[int, ...], say: Say) -> dict[str, dict[str, Any]]:
+def _growth(folder: Path, sizes: tuple[int, ...], say: Say) -> dict[str, Measure]:
     told = {}
     for count in sizes:
         draw(folder / f"raw-{count}", count)
@@ -57,14 +58,14 @@ def _growth(folder: Path, sizes: tuple[int, ...], say: Say) -> dict[str, dict[st
     per_image = {n: 1e3 * sum(told[n][0][part] for part in PARTS) / n for n in sizes}
     again, once = (sum(told[large][run][part] for part in PARTS) for run in (1, 0))
     return {
-        "ingestion_grows": _row(
+        "ingestion_grows": row(
             per_image[large], per_image[small], "CPU ms an image",
             f"ingestion of {large} images, against {small}",
         ),
-        "ingestion_memory": _row(
+        "ingestion_memory": row(
             told[large][0]["peak_mb"], 2048.0, "MB", f"peak of {large} images, against 2 GiB"
         ),
-        "unchanged": _row(again, once, "CPU s", f"{large} unchanged images, against new ones"),
+        "unchanged": row(again, once, "CPU s", f"{large} unchanged images, against new ones"),
     }  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def _timed(told: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
     return result
 
 
-def _one_percent(folder: Path, say: Say) -> dict[str, dict[str, Any]]:
+def _one_percent(folder: Path, say: Say) -> dict[str, Measure]:
     """Frozen features of all images, and then of 1 % of new ones beside them."""
     from graft.vision.data.manifest import build_manifest
     from graft.vision.data.options import IngestionOptions
@@ -141,8 +142,8 @@ def _one_percent(folder: Path, say: Say) -> dict[str, dict[str, Any]]:
     say(f"{what}: CPU s: all {whole:.2f}, 1 % new {new:.2f}, one new {start:.2f}, none {none:.2f}")
     alone = max(new - start, 1e-3)
     return {
-        "one_percent": _row(new, whole, "CPU s", "features of 1 % new images, against all"),
-        "one_percent_computed": _row(
+        "one_percent": row(new, whole, "CPU s", "features of 1 % new images, against all"),
+        "one_percent_computed": row(
             alone, whole - start, "CPU s", "the same without building the engine"
         ),
     }
@@ -164,7 +165,7 @@ def _extract(rows: Any, pixels: Any, folder: Path) -> None:
     extract_features(rows, pixels, model, view, folder, FeatureExtractionOptions())
 
 
-def _dvc(folder: Path, say: Say) -> dict[str, dict[str, Any]]:
+def _dvc(folder: Path, say: Say) -> dict[str, Measure]:
     """Put many small files under DVC one by one, and as packed shards."""
     from graft.adapters.packing import pack
 
@@ -186,7 +187,7 @@ def _dvc(folder: Path, say: Say) -> dict[str, dict[str, Any]]:
         f"packing {packing:.2f}, shards {added:.2f}"
     )
     what = f"`dvc add` of {SMALL_FILES} small files, packed (with packing), against one by one"
-    return {"dvc_add": _row(packing + added, alone, "CPU s", what)}
+    return {"dvc_add": row(packing + added, alone, "CPU s", what)}
 
 
 def _dvc_says(place: Path, *words: str) -> None:
@@ -206,12 +207,7 @@ def _children(work: Callable[[], None]) -> float:
     return spent() - start
 
 
-def _row(ours: float, usual: float, unit: str, what: str) -> dict[str, Any]:
-    """A measure; where less is better, the ratio says how many times less."""
-    return {"ours": ours, "usual": usual, "ratio": usual / ours, "unit": unit, "what": what}
-
-
 if __name__ == "__main__":
-    for name, row in measure(print, (*SIZES, *map(int, sys.argv[1:]))).items():
-        figures = f"{row['ours']:12.2f}{row['usual']:12.2f}{row['ratio']:9.2f}"
-        print(f"{name:20s}{figures}  {row['unit']}: {row['what']}")
+    for name, one in measure(print, (*SIZES, *map(int, sys.argv[1:]))).items():
+        figures = f"{one['ours']:12.2f}{one['usual']:12.2f}{one['ratio']:9.2f}"
+        print(f"{name:20s}{figures}  {one['unit']}: {one['what']}")

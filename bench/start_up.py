@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from bench import Measure, Say, row
 
 ROOT = Path(__file__).resolve().parents[1]
 KEDRO = str(Path(sys.executable).with_name("kedro"))
@@ -45,8 +46,6 @@ import sys, mlflow
 mlflow.set_tracking_uri("sqlite:///" + sys.argv[1])
 mlflow.MlflowClient().create_registered_model("{MODEL}")
 """
-Say = Callable[[str], None]
-Measure = dict[str, Any]
 
 
 def measure(say: Say) -> dict[str, Measure]:
@@ -91,8 +90,7 @@ def _pair(
     best = {name: min(seconds) for name, seconds in found.items()}
     mine, theirs = best["ours"], best.get("usual")
     say(f"{what:45s}{mine:6.2f} CPU s" + (f", usual {theirs:.2f}" if theirs else ""))
-    ratio = theirs / mine if theirs else None
-    return {"ours": mine, "usual": theirs, "ratio": ratio, "unit": "CPU s", "what": what}
+    return row(mine, theirs, "CPU s", what)
 
 
 def _cpu_seconds(asked: Asked, until: str) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import Measure, Say, row
 from graft.vision.augmentation.options import PolicyOptions
 from graft.vision.augmentation.policies import compose_policy
 from graft.vision.augmentation.sampling import Augmenter
@@ -31,8 +32,6 @@ from graft.vision.preprocessing import Preprocessing
 from graft.vision.tasks import choose_task
 from graft.vision.training.options import FineTuningOptions
 
-Say = Callable[[str], None]
-Measure = dict[str, Any]
 SIGNS = IngestionOptions(source=SourceOptions(folder="signs", group_pattern=r"/(d\d+)_s\d+_\d+"))
 
 
@@ -49,13 +48,7 @@ class Stations:
         result = work()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         ours = 1e3 * cpu / images
-        self.found[name] = {
-            "ours": ours,
-            "usual": None,
-            "ratio": None,
-            "unit": "CPU ms/image",
-            "what": what,
-        }
+        self.found[name] = row(ours, None, "CPU ms/image", what)
         self._say(f"{what:44s}{images:7d} images{wall:9.2f} s{cpu:9.2f} CPU s{ours:10.2f} ms each")
         return result
 

@@ -21,15 +21,11 @@ from graft.vision.data.options import DecodingOptions, IngestionOptions
 from graft.vision.data.pixels import PixelStore
 from graft.vision.model import TrainedModel
 from graft.vision.records import digest_of_file
+from small_tasks import SMALL_TASKS
 
 CLASSES = ("ant", "bee", "wasp")
 VIEW_PX = 64
 INGESTION = IngestionOptions(decoding=DecodingOptions(short_side_px=96))
-OPTIONS: dict[str, dict[str, Any]] = {
-    "classification": {},
-    "detection": {"pyramid_channels": 16, "head_units": 16},
-    "segmentation": {},
-}
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ def lay_case(task: str, folder: Path, fit: Any = "squash") -> ServedCase:
         name="test_efficientnet", weights="none", image_size_px=VIEW_PX, fit=fit
     )
     ground = lay_ground(
-        {"name": task, **OPTIONS[task]},
+        {"name": task, **SMALL_TASKS[task]},
         {"names": CLASSES, "exclusive": True},
         _ingested(task, files, folder / "pixels"),
         folder / "pixels",

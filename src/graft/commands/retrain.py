@@ -1,5 +1,6 @@
 """`kedro retrain`: what a scheduler calls."""
 
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -61,17 +62,33 @@ def _retrain(
     from graft.adapters.tasks_of_case import DEFAULT_CASE, tasks_of_case
 
     os.chdir(project)  # conf names its folders from the project's root
-    tasks = namespaces.split(",") if namespaces else tasks_of_case(project, case)
+    name = case or DEFAULT_CASE
+    tasks = tasks_of_case(project, name)
+    if namespaces is not None:
+        tasks = _asked(namespaces, tasks, name)
     found = []
     try:
         for task in tasks:
-            found.append(retrain(Call(project, case or DEFAULT_CASE, task.strip(), accept)))
+            found.append(retrain(Call(project, name, task, accept)))
             if not as_json:
                 click.echo("\n".join(_lines(found[-1])))
     finally:  # what was decided is told, though a later task has a fault
         if as_json and found:
             click.echo(json.dumps(found, indent=2, ensure_ascii=False, default=str))
     sys.exit(max(exit_code(each["outcome"]) for each in found))
+
+
+def _asked(namespaces: str, tasks: Collection[str], case: str) -> list[str]:
+    """The tasks that are named, each once. Raises `click.UsageError` for one that the case lacks:
+    whoever calls again gets the same."""
+    from graft.vision.errors import OptionsError, nearest
+
+    named = list(dict.fromkeys(part.strip() for part in namespaces.split(",")))
+    for task in named:
+        if task not in tasks:
+            what = f"--namespaces: the case {case} has no task {task!r}{nearest(task, tasks)}"
+            raise click.UsageError(str(OptionsError(what, allowed=", ".join(tasks))))
+    return named
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

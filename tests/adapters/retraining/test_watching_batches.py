@@ -25,7 +25,7 @@ from watched_cases import (
 from graft.adapters.promotion.clean_process import disagreement
 from graft.adapters.registry import AlteredModelError
 from graft.adapters.retraining import asking, drifting
-from graft.adapters.retraining.watching import watch
+from graft.adapters.retraining.looking import Seen
 from graft.vision.errors import OptionsError
 from graft.vision.records import Array
 
@@ -220,6 +220,14 @@ def test_watch__tells_of_images_without_truth(case: WatchedCase) -> None:
     assert found["new"]["counts"]["added"] == 0
 
 
+def test_watch__sees_nothing_by_the_backbone_where_what_was_served_is_known(
+    case: WatchedCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(case.case.project / "served_again" / "known.png", draw(4).pixels)
+    monkeypatch.setattr(Seen, "ground", None)
+    assert case.watch(unlabelled="served_again") is None
+
+
 def test_watch__refuses_a_folder_outside_the_project(case: WatchedCase) -> None:
     with pytest.raises(OptionsError, match="below the project"):
         case.watch(unlabelled="../elsewhere")
@@ -245,8 +253,7 @@ def test_watch__power_names_the_shifts_that_would_be_found(
     monitoring = arrived.said["retraining"]["monitoring"] | {
         "drift": drift | {"power_windows": 10, "false_alarm_rate": 0.05}
     }
-    said = {**arrived.said, "retraining": {"monitoring": monitoring}}
-    found = watch(arrived.case, arrived.champion, arrived.split, arrived.look(), said, power=True)
+    found = arrived.watch(power=True, monitoring=monitoring)
     assert found is not None
     assert found["drift"]["power"]["smallest"]["darker"] is not None
 

@@ -22,10 +22,12 @@ from graft.adapters.retraining.watching import watch
 from graft.vision.contenders.ground import Ground
 from graft.vision.contenders.meeting import predict_contenders
 from graft.vision.model import TrainedModel, as_tensor
+from graft.vision.monitoring.retraining_options import RetrainingOptions
 from graft.vision.preprocessing import view_of
 from graft.vision.promotion.options import PromotionOptions
 from graft.vision.records import Array
 from graft.vision.serving import predict_images
+from small_tasks import SMALL_TASKS
 
 CLASSES = ("ant", "bee", "wasp")
 SIDE_PX, VIEW_PX = 96, 64
@@ -35,11 +37,6 @@ SOURCES: dict[str, dict[str, Any]] = {
     "classification": {"layout": "folders"},
     "detection": {"layout": "coco"},
     "segmentation": {"layout": "masks", "class_names": ["ground", *CLASSES]},
-}
-TASKS: dict[str, dict[str, Any]] = {
-    "classification": {},
-    "detection": {"pyramid_channels": 16, "head_units": 16},
-    "segmentation": {},
 }
 
 
@@ -149,10 +146,10 @@ class WatchedCase:
         """The data as they lie now."""
         return look(self.case.project, self.case.raw, self.said, self.split)
 
-    def watch(self, **retraining: Any) -> dict[str, Any] | None:
+    def watch(self, power: bool = False, **retraining: Any) -> dict[str, Any] | None:
         """What is said of the data as they lie now."""
-        said = {**self.said, "retraining": {**self.said["retraining"], **retraining}}
-        return watch(self.case, self.champion, self.split, self.look(), said)
+        options = RetrainingOptions.parse({**self.said["retraining"], **retraining}, "test")
+        return watch(self.case, self.champion, self.split, self.look(), options, power=power)
 
     def say(
         self, case: Case, version: Any, images: Mapping[str, str], threads: int | None
@@ -178,7 +175,7 @@ def open_case(task: str, folder: Path) -> WatchedCase:
 def settings(task: str) -> dict[str, Any]:
     """The defaults, for small images."""
     said: dict[str, Any] = yaml.safe_load((BASE / f"{task}.yml").read_text())[task]
-    said["task"] |= TASKS[task]
+    said["task"] |= SMALL_TASKS[task]
     said["ingestion"]["source"] = SOURCES[task]
     said["ingestion"]["split"]["test_share"] = 0.3
     said["augmentation"]["preset"] = "none"

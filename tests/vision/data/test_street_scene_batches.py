@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rendered_files import brightness, files_of
 
 from graft.vision.backbones.backbone import Backbone
 from graft.vision.data.manifest import build_manifest
@@ -83,19 +84,11 @@ def with_batch(
 
 @cache
 def digests_of(root: Path) -> dict[str, str]:
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files_of(root).items()}
 
 
 def new_files(before: Path, after: Path) -> list[Path]:
     return [after / name for name in digests_of(after).keys() - digests_of(before).keys()]
-
-
-def brightness(files: list[Path]) -> float:
-    return float(np.mean([cv2.imread(str(file)).mean() for file in files]))
 
 
 # Laying a batch in.
@@ -245,8 +238,11 @@ def test_main__adds_by_its_own_sizes_and_says_what_does_not_fit(
     assert "poison: changed" in capsys.readouterr().out
     assert main([str(folder), "--poison", "patch"]) == 1
     assert main([str(folder), "--drifted", "--light", "day"]) == 1
+    assert main([str(folder), "--add", "--drives", "0"]) == 1
+    assert main([str(folder), "--add", "--scenes", "0"]) == 1
     said = capsys.readouterr().err.splitlines()
     assert "add --add" in said[0] and "light of its own" in said[1]
+    assert "found: 0; allowed: 1 or more" in said[2] and "scenes_per_drive" in said[3]
 
 
 # What monitoring says of them.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from monitored import picture
 
+from graft.vision.data import manifest
 from graft.vision.data.near_copies import open_fingerprints
 from graft.vision.data.options import DecodingOptions, IngestionOptions, SourceOptions
 from graft.vision.data.pixels import PixelStore
@@ -56,7 +57,20 @@ def test_read_unlabelled__reads_each_content_once_and_refuses_by_name(folder: Fo
         ("note.txt", "not an image that can be read"),
     ]
     assert all(sha256 in folder.pixels for sha256 in rows["sha256"])
-    assert folder.read()[0].equals(rows)
+    again = folder.read()
+    assert again[0].equals(rows) and again[1].equals(refused)
+
+
+def test_read_unlabelled__decodes_no_content_again_nor_what_was_refused(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("a.png", picture(1))
+    folder.write("bomb.png", np.zeros((400, 400, 3), np.uint8))
+    rows, refused = folder.read()
+    monkeypatch.setattr(manifest, "decode", None)
+    again = folder.read()
+    assert again[0].equals(rows) and again[1].equals(refused)
+    assert list(refused["file"]) == ["bomb.png"]
 
 
 def test_read_unlabelled__groups_and_near_copies_are_one_unit(folder: Folder) -> None:

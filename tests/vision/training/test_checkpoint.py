@@ -14,6 +14,7 @@ from tiny_training import differing, history_of, new_training, state_of
 
 from graft.vision.contenders.ground import Ground
 from graft.vision.errors import CheckpointError
+from graft.vision.training import folding
 from graft.vision.training.checkpoint import (
     FACTS,
     PARTS,
@@ -94,6 +95,21 @@ def test_training__that_falls_twice_goes_on_bit_for_bit(
     run_until(ground, path, 2, **RICH)
     resumed = new_training(ground, path, **RICH).run()
     assert differing(state_of(resumed.model), state_of(whole.model)) == set()
+
+
+def test_training__with_batch_norm_folded_goes_on_bit_for_bit(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "VALUES_PER_FOLD", 0)  # its views are too small for it to pay
+    monkeypatch.setattr(folding, "VALUES_PER_WEIGHT", 0)
+    still = {**RICH, "batch_norm": "frozen"}
+    training, path = new_training(ground, **still), tmp_path / "checkpoint.safetensors"
+    whole = training.run()
+    assert training.precision._folds
+    run_until(ground, path, 1, **still)
+    resumed = new_training(ground, path, **still).run()
+    assert differing(state_of(resumed.model), state_of(whole.model)) == set()
+    assert history_of(resumed) == history_of(whole)
 
 
 def test_training__that_is_done_is_not_run_again(

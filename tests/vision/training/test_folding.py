@@ -12,6 +12,8 @@ from graft.vision.training.folding import find_folds, folded_forwards
 from graft.vision.training.forwards import with_forwards
 
 VIEWS = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0)).byte()
+MANY = 1_000_000
+"""Images in a batch: every fold pays."""
 
 
 def model_of(name: str) -> GraftedModel:
@@ -36,7 +38,7 @@ def gradients(model: GraftedModel) -> dict[str, torch.Tensor]:
 )
 def test_folds__give_every_parameter_the_gradient_it_had(name: str) -> None:
     model = model_of(name)
-    folds = find_folds(model, VIEWS)
+    folds = find_folds(model, VIEWS, MANY)
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(folds) == len(norms)
     wanted, before = gradients(model), list(model.state_dict())
@@ -52,7 +54,7 @@ def test_folds__give_every_parameter_the_gradient_it_had(name: str) -> None:
 
 def test_folds__leave_out_batch_norm_that_moves() -> None:
     model = model_of("test_efficientnet")
-    folds = find_folds(model, VIEWS)
+    folds = find_folds(model, VIEWS, MANY)
     set_training_mode(model, model.stages[2:], batch_norm_moves=True)
     left = folded_forwards(folds)
     still = {m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and not m.training}
@@ -64,7 +66,7 @@ def test_find_folds__leaves_modes_and_statistics_as_they_were() -> None:
     set_training_mode(model, model.stages[1:], batch_norm_moves=True)
     modes = {name: module.training for name, module in model.named_modules()}
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    find_folds(model, VIEWS)
+    find_folds(model, VIEWS, MANY)
     assert modes == {name: module.training for name, module in model.named_modules()}
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
 
@@ -78,4 +80,16 @@ def test_find_folds__folds_nothing_where_a_convolution_is_heard_elsewhere_too() 
         return own(images) + stem(images).mean()
 
     with with_forwards({model.backbone: also_hears_the_stem}):
-        assert len(find_folds(model, VIEWS)) == 0
+        assert len(find_folds(model, VIEWS, MANY)) == 0
+
+
+@pytest.mark.parametrize("reductions", [(), (4, 8, 16)])
+def test_find_folds__folds_where_maps_outweigh_what_a_fold_costs(
+    reductions: tuple[int, ...],
+) -> None:
+    model = model_of("test_efficientnet")
+    if reductions:
+        model = GraftedModel(model.backbone.pyramid(reductions), nn.Identity()).eval()
+    counts = [len(find_folds(model, VIEWS, images)) for images in (1, 64, MANY)]
+    assert counts[0] == 0 < counts[1] < counts[2]
+    assert counts[2] == sum(isinstance(m, nn.BatchNorm2d) for m in model.backbone.modules())

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from graft.adapters.lineage.parents import known_before
 from graft.adapters.promotion.case import Case
 from graft.adapters.promotion.evidence import called, judged, logged
+from graft.adapters.registry import RegistryError
 from graft.vision.data.splits import units_of
+from graft.vision.errors import DataError
 from graft.vision.records import data_digest
 
 if TYPE_CHECKING:
@@ -43,10 +46,16 @@ class Background:
         """The images that it was trained on."""
         return self.images[self.images["split"] == "train"]
 
-    @property
+    @cached_property
     def learned(self) -> pd.DataFrame:
-        """The images that it was trained or tuned on."""
-        return self.images[self.images["split"] != "test"]
+        """``id`` and ``sha256`` of what it, or any by whose weights it came to be, was trained or
+        tuned on; of its own alone where those are not known: then it cannot be `judged` either."""
+        try:
+            before = known_before(self.version)
+        except (DataError, RegistryError):
+            before = None
+        known = pd.concat([self.split, before], ignore_index=True)
+        return known.loc[known["split"] != "test", ["id", "sha256"]]
 
     @cached_property
     def judged(self) -> "Judged":

@@ -79,8 +79,8 @@ def reasons_between(before: Basis, now: Basis) -> Iterator[Reason]:
 
 def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Reason]:
     # Only what stages read was recorded: blocks that watch or promote make no other model.
-    read = {".".join(name.split(".")[:2]) for name in before}
-    kept = {name: value for name, value in now.items() if ".".join(name.split(".")[:2]) in read}
+    read = {_block(name) for name in before}
+    kept = {name: value for name, value in now.items() if _block(name) in read}
     facts = {
         fault.what: {"before": fault.expected, "now": fault.found}
         for fault in compared(before, kept)
@@ -89,3 +89,7 @@ def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Rea
         shown = [f"{n}: {f['before']} is now {f['now']}" for n, f in [*facts.items()][:NAMED]]
         more = f"; and {len(facts) - NAMED} more" if len(facts) > NAMED else ""
         yield Reason("conf", f"Conf has changed: {'; '.join(shown)}{more}.", facts)
+
+
+def _block(name: str) -> str:
+    return ".".join(name.split(".")[:2])

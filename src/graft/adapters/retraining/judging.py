@@ -1,7 +1,7 @@
 """How good the champion is on images that are new to it, with their truth and without."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ from graft.vision.monitoring.fall import FALLEN, find_fall, no_verdict
 from graft.vision.monitoring.retraining_options import RetrainingOptions
 from graft.vision.records import MaskReader
 from graft.vision.task import Task
+
+if TYPE_CHECKING:
+    from graft.vision.promotion.records import Judged
 
 ASKED = 1000
 """New images that the champion is asked about, drawn in whole units."""
@@ -47,53 +50,69 @@ def watch_accuracy(
         images have not drifted, and farther than confidence foretells), ``sentences``.
     """
     asked = some_units(new, ASKED, options.monitoring.seed)
-    labelled = "truth" in asked
-    least = options.monitoring.drift.images_min
+    task, least = background.case.task, options.monitoring.drift.images_min
     if len(asked) < least:
         few = f"the champion has not learned from {len(asked)} new images, and {least} are needed"
-        return _nothing(background.case.task, few, labelled, len(asked))
+        return _nothing(task, few, asked)
     try:
         judged, said = background.judged, ask(background.case, background.version, asked)
     except (EvidenceError, UnloadableModelError) as error:
-        return _nothing(background.case.task, str(error), labelled, len(asked))
-    known, task = judged.predictions, background.case.task
-    right = task.new_metrics(known, judged.classes).image_scores()
-    estimate = _estimate(known, right, said, drift_verdict, options)
+        return _nothing(task, str(error), asked)
+    estimate = _estimate(task, judged, said, drift_verdict, options)
     told = {**NOTHING, "images": len(asked), "estimate": estimate}
     sentences = list(estimate["sentences"]) if estimate else []
-    if labelled:
+    if "truth" in asked:
         said = said.assign(truth=[truth_in_words(text, masks) for text in asked["truth"]])
-        fallen = find_fall(task, judged.classes, known, said, options)
-        unknown = _unknown_classes(list(asked["truth"]), judged.classes.names)
-        told |= {"fallen": fallen, "unknown_classes": unknown}
-        right_now = task.new_metrics(said, judged.classes).image_scores()
-        doubts = _doubts_of_truths(estimate, fallen, right_now)
-        told["truths_doubted"] = bool(doubts)
-        sentences += [*_unknown_sentence(unknown), *doubts]
+        by_truth = _by_truth(task, judged, said, list(asked["truth"]), estimate, options)
+        sentences += by_truth.pop("sentences")
+        told |= by_truth
     return {**told, "sentences": sentences}
 
 
 def _estimate(
-    known: pd.DataFrame,
-    right: Any,
+    task: Task,
+    judged: "Judged",
     said: pd.DataFrame,
     drift_verdict: str,
     options: RetrainingOptions,
 ) -> dict[str, Any] | None:
     """Of the mean score of an image, 0..1, by the confidence that the task states of it."""
-    judged = np.isfinite(right)  # nobody judges an image whose truth is void
-    if not judged.any():
+    known = judged.predictions
+    right = task.new_metrics(known, judged.classes).image_scores()
+    can_judge = np.isfinite(right)  # nobody judges an image whose truth is void
+    if not can_judge.any():
         return None
-    rows = known[judged]
-    before = Confidences(rows["score"].to_numpy(float), list(rows["unit"]), right[judged])
+    rows = known[can_judge]
+    before = Confidences(rows["score"].to_numpy(float), list(rows["unit"]), right[can_judge])
     now = Confidences(said["score"].to_numpy(float), list(said["unit"]))
     return estimate_accuracy(before, now, drift_verdict, options.monitoring)
 
 
-def _nothing(task: Task, reason: str, labelled: bool, images: int) -> dict[str, Any]:
+def _by_truth(
+    task: Task,
+    judged: "Judged",
+    said: pd.DataFrame,
+    truths: Sequence[str],
+    estimate: dict[str, Any] | None,
+    options: RetrainingOptions,
+) -> dict[str, Any]:
+    """``fallen``, ``unknown_classes``, ``truths_doubted``, and ``sentences`` of the last two."""
+    fallen = find_fall(task, judged.classes, judged.predictions, said, options)
+    unknown = _unknown_classes(truths, judged.classes.names)
+    right = task.new_metrics(said, judged.classes).image_scores()
+    doubts = _doubts_of_truths(estimate, fallen, right)
+    return {
+        "fallen": fallen,
+        "unknown_classes": unknown,
+        "truths_doubted": bool(doubts),
+        "sentences": [*_unknown_sentence(unknown), *doubts],
+    }
+
+
+def _nothing(task: Task, reason: str, asked: pd.DataFrame) -> dict[str, Any]:
     said = f"How good the champion is on the new images cannot be told: {reason.rstrip('.')}."
-    fallen = no_verdict(task, reason) if labelled else None
-    return {**NOTHING, "images": images, "fallen": fallen, "sentences": [said]}
+    fallen = no_verdict(task, reason) if "truth" in asked else None
+    return {**NOTHING, "images": len(asked), "fallen": fallen, "sentences": [said]}
 
 
 def _doubts_of_truths(

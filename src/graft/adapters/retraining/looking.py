@@ -5,7 +5,7 @@ no output of the case is touched, so that a batch which is held leaves the champ
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from graft.vision.data.near_copies import find_near_copies, open_fingerprints
 from graft.vision.data.options import IngestionOptions
 from graft.vision.data.pixels import PixelStore
 from graft.vision.data.splits import class_table_of, split_manifest
+from graft.vision.store import ArrayStore
 
 if TYPE_CHECKING:
     from graft.vision.contenders.ground import Ground
@@ -29,11 +30,14 @@ class Seen:
 
     Attributes:
         said: the task's parameters, by block.
+        fingerprints: thumbnails that near copies are found by.
     """
 
     project: Path
     said: Mapping[str, Any]
     ingestion: IngestionOptions
+    pixels: PixelStore
+    fingerprints: ArrayStore
     manifest: pd.DataFrame
     quarantine: pd.DataFrame
     pairs: pd.DataFrame
@@ -61,11 +65,11 @@ class Seen:
         asked = PolicyOptions.parse(said["augmentation"], "augmentation")
         policy = compose_policy(asked, view, choose_task(said["task"])[0])
         classes = class_table_of(rows, exclusive=not self.ingestion.source.multi_label)
-        pixels = self.project / PIXELS
-        return lay_ground(
-            said["task"], classes, rows, pixels, self.ingestion, backbone, card, policy,
-            said["seed"],
+        ground = lay_ground(
+            said["task"], classes, rows, self.project / PIXELS, self.ingestion, backbone, card,
+            policy, said["seed"],
         )  # fmt: skip
+        return replace(ground, pixels=self.pixels)  # one store: what is added here is seen there
 
 
 def look(project: Path, raw: Path, said: Mapping[str, Any], standing: pd.DataFrame | None) -> Seen:
@@ -84,4 +88,6 @@ def look(project: Path, raw: Path, said: Mapping[str, Any], standing: pd.DataFra
     cache = open_fingerprints(project / FINGERPRINTS, options.decoding)
     pairs = find_near_copies(ingested.manifest, pixels, cache, options.near_copies).pairs
     rows = split_manifest(ingested.manifest, pairs, options.split, standing).split_manifest
-    return Seen(project, said, options, ingested.manifest, ingested.quarantine, pairs, rows)
+    return Seen(
+        project, said, options, pixels, cache, ingested.manifest, ingested.quarantine, pairs, rows,
+    )  # fmt: skip

@@ -75,8 +75,8 @@ def _intake(
 
 
 def _learned_units(background: Background, present: Present) -> set[str]:
-    """Units of the manifest that hold an image which the champion was trained or tuned on, be it
-    with other bytes by now."""
+    """Units of the manifest that hold an image which the champion has learned from, be it with
+    other bytes by now."""
     now, learned = present.manifest, background.learned
     is_theirs = now["sha256"].isin(learned["sha256"]) | now["id"].isin(learned["id"])
     return set(now.loc[is_theirs, "unit"])

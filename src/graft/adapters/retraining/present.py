@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from graft.adapters.layers import FEATURES, FINGERPRINTS
+from graft.adapters.layers import FEATURES
 from graft.adapters.retraining.looking import Seen
-from graft.vision.data.near_copies import open_fingerprints
 from graft.vision.features.options import FeatureExtractionOptions
 from graft.vision.monitoring.unlabelled import with_units
-from graft.vision.store import ArrayStore
 
 if TYPE_CHECKING:
     from graft.vision.monitoring.sight import Sight
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Present:
-    """What was seen of the data, and the stores that it was seen by."""
+    """What was seen of the data, and how the frozen backbone sees it."""
 
     seen: Seen
 
@@ -47,8 +45,3 @@ class Present:
         extract_frozen_features(ground, folder, options)
         model = ground.new_model().eval()
         return Sight(model, ground.pixels, ground.preprocessing, folder, options)
-
-    @cached_property
-    def fingerprints(self) -> ArrayStore:
-        """Thumbnails that near copies are found by."""
-        return open_fingerprints(self.seen.project / FINGERPRINTS, self.seen.ingestion.decoding)

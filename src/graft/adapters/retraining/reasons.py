@@ -69,7 +69,7 @@ def look_for_reasons(case: Case, champion: Any) -> Found:
     refused = _refused_before(case, now)
     if refused is not None:
         return Found(refused=refused)
-    watched = watch(case, champion, split, seen, block)
+    watched = watch(case, champion, split, seen, options)
     made_by = recorded_basis(read_lineage(champion, case.project))
     reasons = [
         *reasons_between(made_by, now),

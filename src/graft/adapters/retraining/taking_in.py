@@ -68,12 +68,9 @@ def _pairs(
     """Copies of known images among the new ones, but for files that were only moved."""
     if new.empty or known.empty:
         return pd.DataFrame(columns=PAIRS)
+    seen = present.seen
     found = find_copies_of_known(
-        known,
-        new,
-        present.seen.ground.pixels,
-        present.fingerprints,
-        present.seen.ingestion.near_copies,
+        known, new, seen.pixels, seen.fingerprints, seen.ingestion.near_copies
     )
     moved = (found["kind"] == "exact") & found["known_id"].isin(changes.gone["id"])
     return pd.concat([found[~moved], _copies_of_corrected(known, new, present)], ignore_index=True)

@@ -1,6 +1,5 @@
 """Whether anything is new beside the champion; and if so, what is to be said of it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,6 +8,7 @@ from graft.adapters.promotion.case import Case
 from graft.adapters.retraining.background import Background
 from graft.adapters.retraining.looking import Seen
 from graft.adapters.retraining.present import Present
+from graft.adapters.retraining.served import watch_unlabelled
 from graft.vision.monitoring.changes import find_changes
 from graft.vision.monitoring.retraining_options import RetrainingOptions
 
@@ -20,7 +20,7 @@ def watch(
     champion: Any,
     split: pd.DataFrame,
     seen: Seen,
-    said: Mapping[str, Any],
+    options: RetrainingOptions,
     *,
     power: bool = False,
 ) -> Record | None:
@@ -31,7 +31,6 @@ def watch(
     Args:
         champion: its registered version.
         split: the split manifest that it was trained by.
-        said: the parameters of the case's task, by block.
         power: also tell which shifts would be found; it takes minutes.
 
     Returns:
@@ -49,12 +48,11 @@ def watch(
         OptionsError: for what conf states wrongly.
         DataError: where the folder of unlabelled images is not there.
     """
-    options = RetrainingOptions.parse(said.get("retraining") or {}, f"{case.task_name}.retraining")
     background, present = Background(case, champion, split), Present(seen)
     changes = find_changes(split, present.manifest, background.withheld)
     refused = background.refused_since(present.refused)
-    served = _served(background, present, options)
-    if changes.new.empty and refused.empty and not (served and served["images"]):
+    unlabelled = watch_unlabelled(background, present, options) if options.unlabelled else None
+    if changes.new.empty and refused.empty and not (unlabelled and unlabelled["images"]):
         return None
     from graft.adapters.retraining.news import sentences_of, tell_news
 
@@ -63,15 +61,7 @@ def watch(
         "known": background.record(),
         "new": {**changes.record(), "refused": refused[["file", "reason"]].to_dict("records")},
         **tell_news(background, present, changes, refused, options, power),
-        "unlabelled": served,
-        "unlabelled_drift": served and served["drift"],
+        "unlabelled": unlabelled,
+        "unlabelled_drift": unlabelled and unlabelled["drift"],
     }
     return {**found, "sentences": sentences_of(found)}
-
-
-def _served(background: Background, present: Present, options: RetrainingOptions) -> Record | None:
-    if not options.unlabelled:
-        return None
-    from graft.adapters.retraining.served import watch_unlabelled
-
-    return watch_unlabelled(background, present, options)

@@ -15,7 +15,7 @@ from graft.vision.data.checked_truths import CheckedTruths
 from graft.vision.data.decoding import Decoded, decode
 from graft.vision.data.mask_pass import read_masks
 from graft.vision.data.masks import open_masks
-from graft.vision.data.options import DecodingOptions, IngestionOptions
+from graft.vision.data.options import IngestionOptions
 from graft.vision.data.pixels import PixelStore, facts_of, pixels_of
 from graft.vision.data.shared_names import find_shared_names
 from graft.vision.data.sources import SourceReading, SourceRow, read_source
@@ -26,6 +26,7 @@ from graft.vision.records import (
     digest_of_file,
     new_table,
 )
+from graft.vision.store import Writer
 
 BYTES_MIN, BYTES_PER_PIXEL = 1 << 26, 16
 """No format needs more, uncompressed and with all that it carries; larger files are not read."""
@@ -54,15 +55,14 @@ def build_manifest(root: Path, store: PixelStore, options: IngestionOptions) -> 
     truths = _check_truths(root, reading, store, options)
     decoded: set[str] = set()
     with store.array_store.writer() as writer:
-        stream = _hash_and_decode(root, reading.rows, store, options)
+        stream = _hash_and_decode(root, reading.rows, store, options.workers)
         progress = tqdm(
             stream, total=len(reading.rows), desc="images", mininterval=2, leave=False, disable=None
         )
         for source, sha256, result in progress:
-            facts = store.facts(sha256) if result is None else facts_of(result)
-            if result is not None and sha256 and _lasts(result):
-                writer.add(sha256, pixels_of(result), facts)
+            if keep_image(sha256, result, writer):
                 decoded.add(sha256)
+            facts = store.facts(sha256) if result is None else facts_of(result)
             try:
                 truth = truths.truth_of(source, facts)
                 rows.append(_manifest_row(source, truth, sha256, facts))
@@ -95,28 +95,29 @@ Result = Decoded | UnusableImageError | None
 
 
 def _hash_and_decode(
-    root: Path, rows: list[SourceRow], store: PixelStore, options: IngestionOptions
+    root: Path, rows: list[SourceRow], store: PixelStore, workers: int
 ) -> Iterator[tuple[SourceRow, str, Result]]:
     """Yield each row with its digest, and what decoding gave; None where the store knows it."""
     cv2.setNumThreads(1)
-    with ThreadPoolExecutor(options.workers) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         window: deque[tuple[SourceRow, Future[tuple[str, Result]]]] = deque()
         for row in rows:
-            window.append((row, pool.submit(_read_one, root / row.path, store, options.decoding)))
-            if len(window) > 2 * options.workers:
+            window.append((row, pool.submit(read_image, root / row.path, store)))
+            if len(window) > 2 * workers:
                 source, done = window.popleft()
                 yield source, *done.result()
         for source, done in window:
             yield source, *done.result()
 
 
-def _lasts(result: Decoded | UnusableImageError) -> bool:
-    """A want of memory is the machine's, not the file's: the next run tries again."""
-    return not isinstance(getattr(result, "__cause__", None), MemoryError)
+def read_image(path: Path, store: PixelStore) -> tuple[str, Result]:
+    """Hash a file, and decode it by the store's rule where the store lacks it.
 
-
-def _read_one(path: Path, store: PixelStore, options: DecodingOptions) -> tuple[str, Result]:
-    allowed = max(BYTES_MIN, BYTES_PER_PIXEL * options.max_pixels)
+    Returns:
+        The file's SHA-256, empty where it cannot be read; and what decoding gave, or why there is
+        no image, or None where the store knows either (`PixelStore.facts`).
+    """
+    allowed = max(BYTES_MIN, BYTES_PER_PIXEL * store.options.max_pixels)
     try:
         if (size := path.stat().st_size) > allowed:
             return digest_of_file(path), UnusableImageError(
@@ -129,9 +130,22 @@ def _read_one(path: Path, store: PixelStore, options: DecodingOptions) -> tuple[
     if store.holds(sha256):  # pixels that were damaged since are decoded again
         return sha256, None
     try:
-        return sha256, decode(data, options)
+        return sha256, decode(data, store.options)
     except UnusableImageError as error:
         return sha256, error
+
+
+def keep_image(sha256: str, result: Result, writer: Writer) -> bool:
+    """Add what `read_image` gave to the pixels, a refusal too; whether it is new and lasts."""
+    if result is None or not sha256 or not _lasts(result):
+        return False
+    writer.add(sha256, pixels_of(result), facts_of(result))
+    return True
+
+
+def _lasts(result: Decoded | UnusableImageError) -> bool:
+    """A want of memory is the machine's, not the file's: the next run tries again."""
+    return not isinstance(getattr(result, "__cause__", None), MemoryError)
 
 
 def _manifest_row(

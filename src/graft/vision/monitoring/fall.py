@@ -75,6 +75,8 @@ def _difference(
     primary: str,
     options: RetrainingOptions,
 ) -> dict[str, float] | None:
+    if not np.isfinite(values[NEW] - values[KNOWN]):
+        return None
     units = {name: list(rows["unit"]) for name, rows in sides.items()}
     rule = options.monitoring
     fewest = min(len(set(names)) for names in units.values())
@@ -86,8 +88,6 @@ def _difference(
         for number, name in enumerate(sides)
     }
     gaps = drawn[NEW] - drawn[KNOWN]
-    if not np.isfinite(values[NEW] - values[KNOWN]):
-        return None
     if np.isfinite(gaps).mean() < DEFINED_SHARE_MIN:
         return None
     found = paired_difference(values, drawn, NEW, KNOWN, drawing)

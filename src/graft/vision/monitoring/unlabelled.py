@@ -1,18 +1,16 @@
 """Served images that have no truth: decoded as ingestion decodes, refused as it refuses."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from graft.vision.data.decoding import decode
-from graft.vision.data.manifest import BYTES_MIN, BYTES_PER_PIXEL
+from graft.vision.data.manifest import keep_image, read_image
 from graft.vision.data.near_copies import clusters_of, find_near_copies
 from graft.vision.data.options import IngestionOptions
-from graft.vision.data.pixels import PixelStore, facts_of, pixels_of
-from graft.vision.data.sources.reading import compile_group_pattern, group_of
+from graft.vision.data.pixels import PixelStore, facts_of
+from graft.vision.data.sources.reading import compile_group_pattern, group_of, stays_inside
 from graft.vision.data.splits import units_of
 from graft.vision.errors import UnusableImageError
 from graft.vision.records import QUARANTINE_COLUMNS, new_table
@@ -64,24 +62,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _facts(file: Path, folder: Path, pixels: PixelStore, writer: Writer) -> dict[str, Any]:
     """Digest, width and height. Raises `UnusableImageError`."""
-    if not file.resolve().is_relative_to(folder.resolve()):
+    if not stays_inside(folder, file):
         raise UnusableImageError("leads outside the folder")
-    allowed = max(BYTES_MIN, BYTES_PER_PIXEL * pixels.options.max_pixels)
-    try:
-        if (size := file.stat().st_size) > allowed:
-            raise UnusableImageError("too many bytes", found=size, allowed=allowed)
-        data = file.read_bytes()
-    except OSError as error:
-        raise UnusableImageError(f"cannot be read ({error.strerror})") from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 in pixels:
-        facts = pixels.facts(sha256)
-        if "reason" in facts:
-            raise UnusableImageError(str(facts["reason"]))
-    else:
-        found = decode(data, pixels.options)
-        facts = facts_of(found)
-        writer.add(sha256, pixels_of(found), facts)
+    sha256, result = read_image(file, pixels)
+    keep_image(sha256, result, writer)
+    facts = pixels.facts(sha256) if result is None else facts_of(result)
+    if "reason" in facts:
+        raise UnusableImageError(str(facts["reason"]))
     return {"sha256": sha256, "width": facts["width"], "height": facts["height"]}
 
 

@@ -7,8 +7,9 @@ is believed.
 """
 
 import math
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ from graft.vision.model import Features, GraftedModel
 from graft.vision.training.forwards import Forward, with_forwards
 from graft.vision.training.precision import Precision
 
+Key = TypeVar("Key")
 MEND = "set fine_tuning.stored_views to 0"
 
 
@@ -59,7 +61,8 @@ class AfterFrozen(GraftedModel):
     def frozen_outputs(self, views: torch.Tensor) -> torch.Tensor:
         """(N, D) of (N, C, S, S) uint8 views, in the precision of the training.
 
-        float16 where that is bf16, every value of which it holds but the largest; else float32.
+        float16 where that is bf16, of which it rounds what lies near 0 and lacks the largest; else
+        float32.
 
         Raises:
             HarmonyError: when a value is too large for float16.
@@ -107,16 +110,10 @@ class AfterFrozen(GraftedModel):
 
     def _learn_shapes(self, views: torch.Tensor, units: list[str]) -> None:
         """Which outputs are needed later: the last one, and any that is itself a feature."""
-        outputs, hooks = dict[str, torch.Tensor](), []
-        for unit in units:
-            hooks.append(_record(self._timm.get_submodule(unit), unit, outputs))
-        gave = dict[nn.Module, torch.Tensor]()
-        for part in _parts_before(self._timm, self._last):
-            hooks.append(_record(part, part, gave))
-        with self.precision.around(self):
+        before = {part: part for part in _parts_before(self._timm, self._last)}
+        recorded, around = self._recorded(units), self.precision.around(self)
+        with recorded as outputs, _recorded(before) as gave, around:
             found = GraftedModel.features(self, views)
-        for hook in hooks:
-            hook.remove()
         if self._last not in outputs:
             raise self._refusal("it is not called, or gives more than one tensor")
         features = _each(found)
@@ -135,18 +132,14 @@ class AfterFrozen(GraftedModel):
         return torch.cat([part.to(kind) for part in laid], dim=1)
 
     def _capture(self, views: torch.Tensor, units: Collection[str]) -> Mapping[str, torch.Tensor]:
-        outputs, hooks = dict[str, torch.Tensor](), []
-        for unit in units:
-            hooks.append(_record(self._timm.get_submodule(unit), unit, outputs))
-        hooks.append(self._timm.get_submodule(self._last).register_forward_hook(_stop))
-        try:
-            GraftedModel.features(self, views)
-        except _ReachedError:
-            pass
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with self._recorded(units) as outputs:
+            stop = self._timm.get_submodule(self._last).register_forward_hook(_stop)
+            with stop, suppress(_ReachedError):
+                GraftedModel.features(self, views)
         return outputs
+
+    def _recorded(self, units: Collection[str]) -> AbstractContextManager[dict[str, torch.Tensor]]:
+        return _recorded({unit: self._timm.get_submodule(unit) for unit in units})
 
     def _try(self, views: torch.Tensor) -> None:
         outputs = self._capture(views, self._shapes)
@@ -177,12 +170,20 @@ def _stop(module: Any, taken: Any, output: Any) -> None:
     raise _ReachedError
 
 
-def _record(module: nn.Module, key: Any, outputs: dict[Any, torch.Tensor]) -> Any:
-    def gave(module: Any, taken: Any, output: Any) -> None:
+@contextmanager
+def _recorded(modules: Mapping[Key, nn.Module]) -> Iterator[dict[Key, torch.Tensor]]:
+    """What each module gives within, where that is one tensor."""
+    outputs = dict[Key, torch.Tensor]()
+
+    def record(key: Key, output: Any) -> None:
         if isinstance(output, torch.Tensor):
             outputs[key] = output
 
-    return module.register_forward_hook(gave)
+    with ExitStack() as hooks:
+        for key, module in modules.items():
+            hook = module.register_forward_hook(lambda *said, key=key: record(key, said[-1]))
+            hooks.callback(hook.remove)
+        yield outputs
 
 
 def _parts_before(model: nn.Module, last: str) -> list[nn.Module]:

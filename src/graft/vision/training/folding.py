@@ -4,6 +4,7 @@ With frozen statistics, BatchNorm is a scale and a shift of each channel; both g
 convolution's weight and bias, and a pass over the maps is saved each way. They are computed anew in
 each forward pass from the parameters that the model declares, as a part of the graph: those get the
 gradients they would have had, the optimiser moves them as before, and nothing is to be unfolded.
+That is work for each weight, so it is done where maps are large enough to pay for it.
 """
 
 from collections.abc import Sequence
@@ -13,17 +14,21 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from graft.vision.model import Features, GraftedModel, Learner
+from graft.vision.model import GraftedModel, Learner
 from graft.vision.training.forwards import Forward, with_forwards
 
 Fold = tuple[nn.Conv2d, nn.BatchNorm2d]
 TOLERANCE = 1e-3
 """Of the largest feature: how far the folded model may lie from the plain one in fp32. Rounding
 gives some 1e-6, and a fold that is wrong some tenths."""
+VALUES_PER_FOLD, VALUES_PER_WEIGHT = 100_000, 2
+"""What a fold costs in a step, in values of a batch's maps whose pass it saves at a nanosecond
+each: some 0.1 ms, and two nanoseconds for each weight. Of a CPU thread, in fp32 and in bf16."""
 
 
-def find_folds(model: Learner, views: torch.Tensor) -> Sequence[Fold]:
-    """Each convolution of a backbone whose output BatchNorm takes, found by feeding these views.
+def find_folds(model: Learner, views: torch.Tensor, batch_size: int) -> Sequence[Fold]:
+    """Each convolution of a backbone whose output BatchNorm takes, found by feeding these views,
+    and where folding pays in batches of this size.
 
     None where the model has no backbone, or where folding changes what comes out: some
     architectures use what such a convolution gives elsewhere too.
@@ -34,9 +39,9 @@ def find_folds(model: Learner, views: torch.Tensor) -> Sequence[Fold]:
     model.eval()
     try:
         with torch.no_grad():
-            folds, plain = _watch(model, views)
+            folds, plain = _watch(model, views, batch_size)
             with with_forwards(folded_forwards(folds)):
-                folded = _flat(model.features(views))
+                folded = model.flat_features(views)
     finally:
         for module, training in modes.items():
             module.training = training
@@ -86,7 +91,14 @@ def _only_activates(norm: nn.BatchNorm2d) -> Forward:
     return forward
 
 
-def _watch(model: GraftedModel, views: torch.Tensor) -> tuple[list[Fold], torch.Tensor]:
+def _pays(convolution: nn.Conv2d, values: int) -> bool:
+    """Whether passes over so many values of maps cost more than folding this convolution."""
+    return values > VALUES_PER_FOLD + VALUES_PER_WEIGHT * convolution.weight.numel()
+
+
+def _watch(
+    model: GraftedModel, views: torch.Tensor, batch_size: int
+) -> tuple[list[Fold], torch.Tensor]:
     """Which BatchNorm is handed the very tensor that a convolution gave; and the features."""
     given: dict[int, tuple[nn.Conv2d, torch.Tensor]] = {}  # the tensor too: its id stays its own
     folds: list[Fold] = []
@@ -95,8 +107,10 @@ def _watch(model: GraftedModel, views: torch.Tensor) -> tuple[list[Fold], torch.
         given[id(output)] = (module, output)
 
     def takes(module: Any, taken: Any) -> None:
-        convolution, _ = given.get(id(taken[0]), (None, None))
-        if convolution is not None and module.affine and module.track_running_stats:
+        convolution, maps = given.get(id(taken[0]), (None, taken[0]))
+        if convolution is None or not (module.affine and module.track_running_stats):
+            return
+        if _pays(convolution, batch_size * maps[0].numel()):
             folds.append((convolution, module))
 
     hooks = []
@@ -106,13 +120,8 @@ def _watch(model: GraftedModel, views: torch.Tensor) -> tuple[list[Fold], torch.
         if isinstance(module, nn.BatchNorm2d):
             hooks.append(module.register_forward_pre_hook(takes))
     try:
-        plain = _flat(model.features(views))
+        plain = model.flat_features(views)
     finally:
         for hook in hooks:
             hook.remove()
     return folds, plain
-
-
-def _flat(features: Features) -> torch.Tensor:
-    maps = (features,) if isinstance(features, torch.Tensor) else features
-    return torch.cat([one.float().flatten() for one in maps])

@@ -26,6 +26,7 @@ class Precision:
         asked = options.precision
         self.is_bf16 = asked == "bf16" or (asked == "auto" and computes_bf16_fast(device))
         self.fabric = _fabric(device, "bf16-mixed" if self.is_bf16 else "32-true")
+        self._batch_size = options.batch_size
         self._folds: Sequence[Fold] = ()
 
     @property
@@ -36,7 +37,8 @@ class Precision:
 
     def meet(self, model: Learner, views: torch.Tensor) -> None:
         """Look at what can be computed faster in this model, by feeding it these views."""
-        self._folds = find_folds(model, views) if self.device.type == "cpu" else ()
+        if self.device.type == "cpu":
+            self._folds = find_folds(model, views, self._batch_size)
 
     @contextmanager
     def around(self, model: nn.Module) -> Iterator[None]:

@@ -48,8 +48,7 @@ def find_near_copies(
     """Find the pairs of images that show the same picture.
 
     Thumbnails are computed for new content only, and the answer to an unchanged question is kept.
-    Candidates come from matrix products, so time grows with the square of the images by a tiny
-    factor.
+    Time grows as `find_candidates` says.
     """
     question = question_of(manifest, options)
     if cache.missing([question]):

@@ -54,9 +54,9 @@ def _render(given: argparse.Namespace, say: Callable[[str], None]) -> None:
         "light": given.light,
         "drifted": given.drifted,
     }
-    drives, scenes = given.drives, given.scenes
-    if given.add:
-        drives, scenes = drives or BATCH_DRIVES, scenes or BATCH_SCENES
+    usual = (BATCH_DRIVES, BATCH_SCENES) if given.add else (None, None)
+    drives = usual[0] if given.drives is None else given.drives
+    scenes = usual[1] if given.scenes is None else given.scenes
     if drives is not None:
         stated |= share_drives(drives)
     if scenes is not None:

@@ -45,7 +45,8 @@ def add_batch(
     """
     folder = folder.resolve()
     recover(folder)
-    first = 1 + _last_drive(folder, options)
+    _check(folder, options)
+    first = 1 + max(_drives(folder), default=0)
     parts = plan_parts(options, first)
     last = max(order.drive.number for orders in parts.values() for order in orders)
     with replaced(folder) as new:
@@ -59,7 +60,7 @@ def add_batch(
         write_text(new / f"README_d{first:02d}_to_d{last:02d}.md", note)
 
 
-def _last_drive(folder: Path, options: StreetScenesOptions) -> int:
+def _check(folder: Path, options: StreetScenesOptions) -> None:
     if options.drifted:
         raise OptionsError(
             "a drifted batch cannot be added to a render",
@@ -74,7 +75,6 @@ def _last_drive(folder: Path, options: StreetScenesOptions) -> int:
             allowed=f"one whose {README_NAME} begins with {mark}",
             mend="render it first, without --add",
         )
-    return max(_drives(folder), default=0)
 
 
 def _drives(folder: Path) -> Iterable[int]:

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from graft.vision.errors import OptionsError
 from graft.vision.options import Options
 
 Light = Literal["mixed", "day", "night"]
@@ -59,7 +60,9 @@ class StreetScenesOptions(Options):
 def share_drives(drives: int) -> dict[str, int]:
     """So many drives in train and test, shared as the sample's are: two in seven are tested.
 
-    At least one is in each, so that one drive alone is two.
+    At least one is in each, so that one drive alone is two. Raises `OptionsError` for none.
     """
+    if drives < 1:
+        raise OptionsError("a render has drives", found=drives, allowed="1 or more")
     test = max(1, round(drives * 2 / 7))
     return {"train_drives": max(1, drives - test), "test_drives": test}
