@@ -23,14 +23,13 @@ from graft.vision.model import TrainedModel
 from graft.vision.promotion.options import PromotionOptions
 from graft.vision.records import data_digest
 from graft.vision.serving import predict_images
-from graft.vision.tasks import load_trained
+from graft.vision.tasks import choose_task, load_trained
 
 MODEL = "tiny-classification"
 RULE = PromotionOptions(
     asks="better", resamples=200, class_score="recall", class_floor=0.0, class_loss_max=1.0,
     check_images=2,
 )  # fmt: skip
-CLASS_SCORES = {"classification": "recall", "detection": "ap", "segmentation": "iou"}
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,8 @@ def open_registry(folder: Path, task: str = "classification", store: str | None 
     (folder / "reports").mkdir()
     table = pd.read_parquet(served.predictions)
     known = table[["id", "path", "sha256", "unit", "contender", "truth"]]
-    rule = RULE.model_copy(update={"class_score": CLASS_SCORES[task], "class_images_min": 1})
+    by_class = choose_task({"name": task})[0].class_metric
+    rule = RULE.model_copy(update={"class_score": by_class, "class_images_min": 1})
     if task == "classification":
         features = _features(served.model, [served.folder / path for path in known["path"]])
     else:

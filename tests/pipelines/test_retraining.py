@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -143,14 +145,25 @@ def test_retrain__holds_a_poisoned_batch_once_and_leaves_the_champion(project: P
     assert (code, found["outcome"]) == (4, "held")
     (reason,) = found["watched"]["intake"]["reasons"]
     assert reason["check"] == "conflicting copies"
+    assert found["entry"]["action"] == "hold_batch"
     assert sorted(reason["files"]) == sorted(f.relative_to(raw).as_posix() for f in planted)
     assert champion(project) == standing
+    assert tags(project, standing)["promotion.action"] == "promote"  # as it was told of the version
     again = retrain(project)[1]
     assert again["outcome"] == "held" and again["entry"] == found["entry"]
     for file in planted:
         file.unlink()
     code, found = retrain(project)
     assert (code, found["outcome"]) == (0, "stands")
+
+
+def tags(project: Path, version: str) -> dict[str, str]:
+    """What MLflow's page shows of a version."""
+    with closing(sqlite3.connect(project / "mlflow.db")) as database:
+        rows = database.execute(
+            "SELECT key, value FROM model_version_tags WHERE version = ?", (version,)
+        )
+        return dict(rows.fetchall())
 
 
 def test_retrain__is_had_by_one_of_several_schedulers(project: Path) -> None:

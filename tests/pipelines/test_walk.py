@@ -47,4 +47,4 @@ def test_walk__by_day_by_night_and_poisoned(tmp_path: Path) -> None:
     assert said[f"kedro model audit {MODEL}"].count("all holds") == 2
     lines = (clone / f"data/09_ledger/{MODEL}.jsonl").read_text().splitlines()
     actions = [json.loads(line)["action"] for line in lines]
-    assert actions == ["promote", "promote", "promote", "promote", "hold"]
+    assert actions == ["promote", "promote", "promote", "promote", "hold_batch"]

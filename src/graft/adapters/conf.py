@@ -3,6 +3,23 @@
 from pathlib import Path
 from typing import Any
 
+from graft.vision.errors import OptionsError, nearest
+
+
+def cases_of(folder: Path) -> list[str]:
+    """The cases of a conf folder: its overlays, sorted."""
+    return sorted({file.parent.name for file in folder.glob("*/globals.yml")} - {"base"})
+
+
+def check_case(folder: Path, case: str) -> None:
+    """Raise `OptionsError` where a conf folder has no overlay of this name."""
+    if case not in (known := cases_of(folder)):
+        raise OptionsError(
+            f"no case {case!r}{nearest(case, known)}",
+            allowed=", ".join(known),
+            mend=f"name one of these, or make it with `kedro case create {case} --data PATH`",
+        )
+
 
 def open_conf(folder: Path, case: str | None = None, overrides: Any = None) -> Any:
     """Kedro's loader of a conf folder, by the settings of this project.

@@ -80,7 +80,7 @@ def unpack(packed: Path, raw: Path) -> dict[str, Any]:
     """
     contents = _contents(packed)
     if raw.exists():
-        if digest_of(_tree(raw)) != contents["tree_sha256"]:
+        if tree_sha256_of(raw) != contents["tree_sha256"]:
             raise DataError(
                 f"{raw} is already there, and is not what {packed} holds",
                 mend="move it away, or pack it anew",
@@ -95,6 +95,20 @@ def unpack(packed: Path, raw: Path) -> dict[str, Any]:
     with atomic_folder(raw) as part:
         _prove(contents, dict(_read(packed, part)), packed)
     return contents
+
+
+def tree_sha256_of(raw: Path) -> str:
+    """Digest of a folder's files and their names, as ``contents.json`` states it of its shards.
+
+    Raises:
+        DataError: for links and special files, and where there is no file.
+    """
+    return digest_of({name: digest_of_file(raw / name) for name in _names_below(raw)})
+
+
+def tree_sha256_stated(packed: Path) -> str:
+    """What ``contents.json`` states. Raises `DataError` where it is missing or damaged."""
+    return str(_contents(packed)["tree_sha256"])
 
 
 def _names_below(folder: Path) -> list[str]:
@@ -113,10 +127,6 @@ def _names_below(folder: Path) -> list[str]:
     if not names:
         raise DataError(f"there is no file to pack in {folder}")
     return sorted(names)
-
-
-def _tree(folder: Path) -> dict[str, str]:
-    return {name: digest_of_file(folder / name) for name in _names_below(folder)}
 
 
 def _shared_out(raw: Path, names: list[str], shard_bytes: int) -> Iterator[list[str]]:

@@ -57,18 +57,11 @@ def unpack(metadata: Any, case: str, as_json: bool) -> None:
 
 def _raw_of(metadata: Any, case: str) -> tuple[Path, Path]:
     """The project, and the raw folder that conf names for a case."""
-    from graft.adapters.conf import open_conf
-    from graft.vision.errors import OptionsError, nearest
+    from graft.adapters.conf import check_case, open_conf
 
     project = Path(metadata.project_path)
     conf = project / "conf"
-    cases = sorted({file.parent.name for file in conf.glob("*/globals.yml")} - {"base"})
-    if case not in cases:
-        raise OptionsError(
-            f"no case {case!r}{nearest(case, cases)}",
-            allowed=", ".join(cases),
-            mend="name one of these, or make it with `kedro case create`",
-        )
+    check_case(conf, case)
     return project, project / str(open_conf(conf, case)["globals"]["raw"])
 
 

@@ -121,6 +121,7 @@ class Task:
     Attributes:
         name: as in conf and file names.
         primary_metric: the score that verdicts and promotions are about; larger is better.
+        class_metric: of the scores per class the one by which classes are told apart.
         compose_options: () -> keyword arguments for ``albumentations.Compose``.
         transform: (compose, pixels, truth) -> (pixels, truth); pixels HxWxC uint8. The truth that
             comes out lies in the pixels that come out.
@@ -140,6 +141,7 @@ class Task:
 
     name: str
     primary_metric: str
+    class_metric: str
     compose_options: Callable[[], dict[str, Any]]
     transform: Callable[[Any, Array, Truth], tuple[Array, Truth]]
     read_truth: Callable[[Sequence[str], ClassTable, MaskReader], Sequence[Truth]]

@@ -35,7 +35,9 @@ def write(found: Ledger, *said: tuple[str, str]) -> None:
             found.write(action, version)
 
 
-@pytest.mark.parametrize("since", [(), (("hold", "1"),), (("export", "1"), ("hold", "1"))])
+@pytest.mark.parametrize(
+    "since", [(), (("hold_batch", "1"),), (("export", "1"), ("hold_batch", "1"))]
+)
 def test_refused_before__is_known_whatever_was_noted_of_the_champion_since(
     case: Case, since: tuple[tuple[str, str], ...]
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from graft.adapters.packing import pack, packed_folder
 from graft.adapters.tracking import version
 from graft.adapters.tracking.version import data_version
 
@@ -119,3 +120,25 @@ def test_version__is_unknown_where_nothing_states_it_or_no_data_is_there(project
     assert look(project)["dvc.md5"] == "unknown"
     (project / f"{RAW}.dvc").unlink()
     assert look(project) == {"dvc.path": str(RAW), "dvc.md5": "unknown"}
+
+
+def test_version__of_packed_data_is_that_of_the_shards_while_the_folder_is_what_they_hold(
+    tmp_path: Path,
+) -> None:
+    dvc(tmp_path, "init", "--no-scm")
+    raw, packed = tmp_path / RAW, packed_folder(RAW)
+    for name in ("owl/1.png", "owl/2.png"):
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        (raw / name).write_text(f"bytes of {name}")
+    pack(raw, tmp_path / packed)
+    dvc(tmp_path, "add", str(packed))
+    seen = look(tmp_path)
+    assert seen["dvc.path"] == str(packed) and seen["dvc.md5"] == seen["dvc.stated"]
+    assert seen["dvc.md5"].endswith(".dir")
+    (raw / "owl/2.png").write_text("bytes of owl/3.png")  # as many as before
+    assert look(tmp_path) == {**seen, "dvc.md5": "modified"}
+    (raw / "owl/2.png").unlink()
+    (raw / "owl/2.png").symlink_to("1.png")
+    assert look(tmp_path)["dvc.md5"] == "modified"
+    shutil.rmtree(tmp_path / packed)
+    assert look(tmp_path)["dvc.md5"] == "unknown"

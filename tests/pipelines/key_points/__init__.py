@@ -14,6 +14,7 @@ __all__ = ["TASK", "TaskOptions"]
 TASK = Task(
     name="key_points",
     primary_metric="closeness",
+    class_metric="closeness",
     compose_options=compose_options,
     transform=transform,
     read_truth=read_truth,

@@ -144,6 +144,7 @@ def test_metrics__of_perfect_predictions_are_one(ground: Ground) -> None:
     scores, confusion = metrics.scores(), metrics.confusion()
     assert next(iter(scores)) == ground.task.primary_metric
     assert scores[ground.task.primary_metric] == 1.0
+    assert ground.task.class_metric in metrics.per_class()
     assert (metrics.image_scores() == 1).all()
     counts = confusion.loc[list(CLASSES), list(CLASSES)].to_numpy()
     assert np.diag(counts).sum() == confusion.to_numpy().sum() > 0

@@ -74,6 +74,11 @@ class Measured:
         """The name of the score that decides."""
         return str(self._task.primary_metric)
 
+    @property
+    def class_metric(self) -> str:
+        """The name of the score that tells classes apart."""
+        return str(self._task.class_metric)
+
     @cached_property
     def _task(self) -> Any:
         from graft.vision.tasks import choose_task

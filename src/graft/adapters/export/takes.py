@@ -10,9 +10,6 @@ from graft.adapters.ledger.chain import Entry
 from graft.vision.data.splits import classes_of
 from graft.vision.records import digest_of
 
-CLASS_SCORES = ("iou", "ap", "recall")
-"""By which classes are compared: the first of these that a task has."""
-
 
 def own_entries(exported: Exported) -> list[Entry]:
     """What was decided on this version and done."""
@@ -108,11 +105,10 @@ def primary(exported: Exported, measured: Measured) -> Any:
 
 
 def weakest(exported: Exported, measured: Measured) -> dict[str, Any] | None:
-    """The class whose first score is least."""
-    first = measured.by_class[0] if measured.by_class else {}
-    column = next((name for name in CLASS_SCORES if name in first), None)
-    rows = [(row[column], row) for row in measured.by_class if column and row[column] is not None]
-    return min(rows, key=lambda each: each[0])[1] if rows else None
+    """The class whose score is least."""
+    column = measured.class_metric
+    rows = [row for row in measured.by_class if row[column] is not None]
+    return min(rows, key=lambda row: row[column], default=None)
 
 
 def test_set(exported: Exported, _: Measured) -> Any:

@@ -8,6 +8,7 @@ from kedro.config import MissingConfigException
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 
+from graft.adapters.conf import cases_of
 from graft.vision.errors import OptionsError, nearest
 
 CORRECT = "correct the named keys in conf or in --params and run again"
@@ -60,8 +61,7 @@ def _first_lines(error: BaseException) -> str:
 
 def _unknown_case(error: BaseException) -> str:
     folder = Path(str(error).rpartition(": ")[2])
-    cases = sorted(path.parent.name for path in folder.parent.glob("*/globals.yml"))
-    known = [name for name in cases if name != "base"]
+    known = cases_of(folder.parent)
     return str(
         OptionsError(
             f"no case {folder.name!r}{nearest(folder.name, known)}; {folder} is not a folder",

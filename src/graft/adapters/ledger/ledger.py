@@ -14,8 +14,9 @@ from graft.adapters.ledger.lease import LEASE_S, Lease
 
 MOVES = ("promote", "rollback")
 DECISIONS = (*MOVES, "refuse", "hold")
-EXPORT = "export"
-"""What decides nothing about a version: that it was shown to somebody."""
+EXPORT, HOLD_BATCH = "export", "hold_batch"
+"""What decides nothing about a version: that it was shown to somebody, or stands while a batch of
+images is held back."""
 INTENT, DONE, UNDONE = "intent", "done", "undone"
 FOLDER = Path("data/09_ledger")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graft.adapters.layers import last_registered
+from graft.adapters.ledger.ledger import HOLD_BATCH
 from graft.adapters.promotion.case import Case, open_case
 from graft.adapters.promotion.evidence import called
 from graft.adapters.promotion.moving import note, settle
@@ -101,10 +102,12 @@ def _hold(case: Case, champion: str, found: Found) -> dict[str, Any]:
     known = [
         entry
         for entry in case.ledger.entries
-        if entry["action"] == "hold" and entry["evidence"].get("batch_sha256") == batch
+        if entry["action"] == HOLD_BATCH and entry["evidence"].get("batch_sha256") == batch
     ]
     evidence = {"batch_sha256": batch, "intake": intake["reasons"]}
-    entry = known[-1] if known else note(case, "hold", champion, reason=sentence, evidence=evidence)
+    entry = known[-1] if known else None
+    if entry is None:
+        entry = note(case, HOLD_BATCH, champion, reason=sentence, evidence=evidence)
     return {"outcome": HELD, "sentence": sentence, "entry": entry}
 
 

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from graft.adapters.conf import check_case
 from graft.adapters.retraining.exit_codes import NO_FAULT
 from graft.adapters.retraining.timetable import FIELDS, calendar_lines, check_cron
 from graft.adapters.tasks_of_case import DEFAULT_CASE
-from graft.vision.errors import OptionsError, nearest
+from graft.vision.errors import OptionsError
 
 DECISIONS = "data/09_ledger/retrain.log"
 """Below the project: the decisions of scheduled calls, as JSON, one after the other."""
@@ -112,13 +113,7 @@ def _kedro() -> Path:
 def _known(project: Path, case: str | None) -> str:
     """The case's name, which has an overlay."""
     case = case or DEFAULT_CASE
-    cases = {file.parent.name for file in (project / "conf").glob("*/globals.yml")} - {"base"}
-    if case not in cases:
-        raise OptionsError(
-            "a schedule needs a case that is there" + nearest(case, cases),
-            found=case,
-            allowed=", ".join(sorted(cases)),
-        )
+    check_case(project / "conf", case)
     for path in (project.resolve(), _kedro()):
         if "\n" in str(path):
             raise OptionsError("a path has a line break", found=repr(str(path)), mend="rename it")

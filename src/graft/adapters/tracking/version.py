@@ -3,13 +3,16 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from graft.adapters.packing import packed_folder, tree_sha256_of, tree_sha256_stated
+from graft.vision.errors import DataError
 
 UNKNOWN = "unknown"
 MODIFIED = "modified"
@@ -30,15 +33,20 @@ def data_version(project: Path, raw: Path) -> dict[str, str]:
     """Tags: ``dvc.path``; ``dvc.md5``: the version, ``modified`` or ``unknown``; ``dvc.stated``.
 
     Looked at once per process; ``data_version.cache_clear()`` looks again. The bytes are read only
-    when something moved since they were last compared, so a large folder costs one walk.
+    when something moved since they were last compared, so a large folder costs one walk. Of a
+    folder that DVC knows by its shards alone the version is theirs, while it is what they hold.
     """
-    path = raw if raw.is_absolute() else project / raw
-    stated = _stated(project, path)
+    path, packed = project / raw, packed_folder(project / raw)
+    stated, shards = _stated(project, path), _pointed(packed)
+    is_packed = stated is None and shards is not None
+    if is_packed:
+        stated, raw = shards, packed_folder(raw)
     tags = {"dvc.path": str(raw), "dvc.md5": UNKNOWN}
     if stated is None:
         return tags
     try:
-        same = _is_as_stated(project, path, stated)
+        same = _is_as_stated(project, packed if is_packed else path, stated)
+        same = same and (not is_packed or _is_unpacked(project, packed, path))
     except OSError:  # not there, or not to be read: the run will say so where it needs it
         return {**tags, "dvc.stated": str(stated["md5"])}
     return {
@@ -50,10 +58,9 @@ def data_version(project: Path, raw: Path) -> dict[str, str]:
 
 def _stated(project: Path, path: Path) -> dict[str, Any] | None:
     """The output that a ``.dvc`` pointer beside the folder states, or else ``dvc.lock``."""
-    pointer = path.with_name(path.name + ".dvc")
-    if pointer.is_file():
-        outs = yaml.safe_load(pointer.read_text())["outs"]
-        return next((out for out in outs if "md5" in out), None)
+    pointed = _pointed(path)
+    if pointed is not None:
+        return pointed
     lock = project / "dvc.lock"
     stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
     for stage in stages.values():
@@ -63,17 +70,40 @@ def _stated(project: Path, path: Path) -> dict[str, Any] | None:
     return None
 
 
+def _pointed(path: Path) -> dict[str, Any] | None:
+    pointer = path.with_name(path.name + ".dvc")
+    outs = yaml.safe_load(pointer.read_text())["outs"] if pointer.is_file() else []
+    return next((dict(out) for out in outs if "md5" in out), None)
+
+
 def _is_as_stated(project: Path, path: Path, stated: dict[str, Any]) -> bool:
     files = dict(_walk(project, path))
     look = _look(path, files)
     if (look.files, look.bytes) != (stated.get("nfiles"), stated.get("size")):
         return False
+    return _is_known(project, path, stated["md5"], look, lambda: _md5_of(files))
+
+
+def _is_unpacked(project: Path, packed: Path, path: Path) -> bool:
+    """Whether the folder is what its shards hold, file by file."""
+    try:
+        stated = tree_sha256_stated(packed)
+        look = _look(path, dict(_walk(project, path)))
+        return _is_known(project, path, stated, look, lambda: tree_sha256_of(path))
+    except DataError:  # damaged shards, or a link in the folder, which no shard holds
+        return False
+
+
+def _is_known(
+    project: Path, path: Path, expected: str, look: Look, digest: Callable[[], str]
+) -> bool:
+    """Whether a folder has this digest; asked anew only when something in it has moved."""
     memory = project / ".dvc/tmp" / "graft-compared.json"
     known = _remembered(memory)
-    seen = [stated["md5"], look.files, look.bytes, look.newest_ns]
+    seen = [expected, look.files, look.bytes, look.newest_ns]
     if known.get(str(path)) == seen:
         return True
-    same = bool(_md5_of(files) == stated["md5"])
+    same = digest() == expected
     if same:
         _remember(memory, {**known, str(path): seen})
     return same

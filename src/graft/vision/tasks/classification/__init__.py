@@ -14,6 +14,7 @@ __all__ = ["TASK", "TaskOptions"]
 TASK = Task(
     name="classification",
     primary_metric="accuracy",
+    class_metric="recall",
     compose_options=compose_options,
     transform=transform,
     read_truth=read_truth,

@@ -14,6 +14,7 @@ __all__ = ["TASK", "TaskOptions"]
 TASK = Task(
     name="detection",
     primary_metric="map",
+    class_metric="ap",
     compose_options=compose_options,
     transform=transform,
     read_truth=read_truth,

@@ -14,6 +14,7 @@ __all__ = ["TASK", "TaskOptions"]
 TASK = Task(
     name="segmentation",
     primary_metric="miou",
+    class_metric="iou",
     compose_options=compose_options,
     transform=transform,
     read_truth=read_truth,
