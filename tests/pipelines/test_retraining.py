@@ -166,14 +166,23 @@ def tags(project: Path, version: str) -> dict[str, str]:
         return dict(rows.fetchall())
 
 
-def test_retrain__is_had_by_one_of_several_schedulers(project: Path) -> None:
-    raw = project / "data/01_raw/tiny"
-    by_night(raw, 4, "late", 9)
+@pytest.mark.parametrize(
+    ("schedulers", "rounds"), [(3, 1), pytest.param(6, 20, marks=pytest.mark.slow)]
+)
+def test_retrain__is_had_by_one_of_several_schedulers(
+    project: Path, schedulers: int, rounds: int
+) -> None:
+    for number in range(rounds):
+        by_night(project / "data/01_raw/tiny", 4, f"late{schedulers}_{number}_", 9 + number)
+        _is_had_by_one(project, schedulers)
+
+
+def _is_had_by_one(project: Path, schedulers: int) -> None:
     before = versions(project)
     command = [str(Path(sys.executable).with_name("kedro")), "retrain", "--env", CASE, "--json"]
     callers = [
         subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for _ in range(3)
+        for _ in range(schedulers)
     ]
     found = [json.loads(caller.communicate()[0])[0]["outcome"] for caller in callers]
     trained = [outcome for outcome in found if outcome in ("promoted", "refused")]
