@@ -169,6 +169,8 @@ def _parts(costs: Costs, files: list[bytes], model: GraftedModel, view: Preproce
     count, size = len(files), EXTRACTION.batch_size
     found = costs.of("decode", count, lambda: [decode(f, INGESTION.decoding) for f in files])
     views = costs.of("resize", count, lambda: [view_of(one.pixels, view) for one in found])
+    exact = view.model_copy(update={"resize": "exact"})
+    costs.of("resize_exact", count, lambda: [view_of(one.pixels, exact) for one in found])
     batches = [np.stack(views[start : start + size]) for start in range(0, count, size)]
     engine = choose_engine(model, view.size_px, size)
     engine.features(batches[0])
@@ -199,6 +201,7 @@ def _tell(costs: Costs, cosine: float, say: Say) -> None:
         say(f"{what:24s}{ms:7.2f} CPU ms, {ms / whole:.0%} of {whole:.2f}")
     limit = max(("decode", "forward"), key=costs.ms)
     say(f"the tighter limit is {limit} alone: {costs.ms(limit) / whole:.0%} of the whole is it")
+    say(f"backbone.resize: exact would take {costs.ms('resize_exact'):.2f} CPU ms")
     say(f"mean cosine to fp32 on the same views: {cosine:.5f}")
 
 
@@ -209,7 +212,7 @@ def _rows(costs: Costs, cosine: float, worth: tuple[float, float]) -> dict[str, 
         "": row(ours, usual, unit, "features from files, end to end"),
         **{
             what: row(costs.ms(what), None, unit, "alone")
-            for what in ("decode", "resize", "forward")
+            for what in ("decode", "resize", "resize_exact", "forward")
         },
         "accuracy": row(*worth, "%", f"of a probe over {FOLDS} folds", more_is_better=True),
         "cosine": row(cosine, None, "mean cosine", "to fp32 on the same views"),

@@ -141,11 +141,33 @@ def test_natural__changes_colour() -> None:
 
 @pytest.mark.parametrize("fit", ["crop", "squash", "letterbox"])
 @pytest.mark.parametrize("side_px", [24, 48, 200], ids=["enlarged", "kept", "reduced"])
-@pytest.mark.parametrize("antialias", [True, False])
-def test_none_preset__shows_what_evaluation_shows(fit: str, side_px: int, antialias: bool) -> None:
+@pytest.mark.parametrize("how", [{}, {"antialias": False}, {"resize": "exact"}], ids=str)
+def test_none_preset__shows_what_evaluation_shows(
+    fit: str, side_px: int, how: dict[str, Any]
+) -> None:
     pixels = draw_image(1, 3, side_px)
-    (drawn,) = draws(policy("none", fit=fit, antialias=antialias), pixels, 1)
-    np.testing.assert_array_equal(drawn, view_of(pixels, view(fit=fit, antialias=antialias)))
+    (drawn,) = draws(policy("none", fit=fit, **how), pixels, 1)
+    np.testing.assert_array_equal(drawn, view_of(pixels, view(fit=fit, **how)))
+
+
+@every_preset
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("fit", ["crop", "squash", "letterbox", "tiles"])
+def test_preset__that_resizes_exactly_is_near_the_fast_one(
+    preset: str, channels: int, fit: str
+) -> None:
+    fields = {"channels": channels, "fit": fit}
+    pixels = smooth_image(channels)
+    (fast,) = draws(policy(preset, **fields), pixels, 1)
+    (exact,) = draws(policy(preset, **fields, resize="exact"), pixels, 1)
+    assert exact.shape == fast.shape
+    assert np.abs(exact.astype(int) - fast).mean() < 3
+
+
+def smooth_image(channels: int) -> Array:
+    """130 x 90, without edges, of which every way to resize makes nearly the same."""
+    y, x = np.mgrid[:130, :90]
+    return np.stack([x + y + 10 * channel for channel in range(channels)], axis=2).astype(np.uint8)
 
 
 @pytest.mark.parametrize("shape", [(90, 130), (130, 90), (25, 40)])

@@ -108,7 +108,7 @@ def test_extraction__computes_one_changed_image_alone(extract: Extraction) -> No
 
 @pytest.mark.parametrize(
     "view",
-    [{"interpolation": "bilinear"}, {"antialias": False}, {"crop_share": 1.0}, {"fit": "squash"}],
+    [{"interpolation": "bilinear"}, {"resize": "exact"}, {"crop_share": 1.0}, {"fit": "squash"}],
 )
 def test_extraction__computes_all_for_another_view(
     extract: Extraction, view: dict[str, Any]
@@ -223,6 +223,7 @@ def test_preprocessing__digest_knows_every_field(ground: Ground) -> None:
         "fit": "letterbox",
         "interpolation": "area",
         "antialias": False,
+        "resize": "exact",
         "mean": (0.1,) * 3,
         "std": (0.1,) * 3,
         "channels": 4,

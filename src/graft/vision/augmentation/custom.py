@@ -10,6 +10,7 @@ from typing import Any
 import albumentations as A
 import numpy as np
 
+from graft.vision.augmentation.exact import EXACT
 from graft.vision.errors import HarmonyError, OptionsError, nearest
 from graft.vision.preprocessing import Preprocessing
 
@@ -48,7 +49,8 @@ def known_names() -> tuple[str, ...]:
 @cache
 def accepted_arguments(name: str) -> frozenset[str]:
     """Of a transform, with the two keys that its record has besides."""
-    return frozenset(inspect.signature(getattr(A, name)).parameters) | {"__class_fullname__", "p"}
+    kind = EXACT.get(name) or getattr(A, name)
+    return frozenset(inspect.signature(kind).parameters) | {"__class_fullname__", "p"}
 
 
 def _transform(step: dict[str, Any]) -> Any:

@@ -8,6 +8,7 @@ import albumentations as A
 import numpy as np
 
 from graft.vision.augmentation.custom import accepted_arguments, build_custom, known_names
+from graft.vision.augmentation.exact import EXACT
 from graft.vision.augmentation.options import PolicyOptions
 from graft.vision.augmentation.presets import PRESETS, start_steps
 from graft.vision.errors import OptionsError, nearest
@@ -80,7 +81,7 @@ def _check_steps(steps: list[dict[str, Any]]) -> None:
     """albumentations itself only warns of arguments that it does not know."""
     for step in _steps(steps):
         name = step["__class_fullname__"]
-        if name not in known_names():
+        if name not in known_names() and name not in EXACT:
             raise ValueError(f"there is no transform {name!r}{nearest(name, known_names())}")
         unknown = sorted(step.keys() - accepted_arguments(name))
         if unknown:

@@ -5,6 +5,13 @@ from typing import Any
 
 import albumentations as A
 
+from graft.vision.augmentation.exact import (
+    ExactLongestMaxSize,
+    ExactRandomResizedCrop,
+    ExactRandomScale,
+    ExactResize,
+    ExactSmallestMaxSize,
+)
 from graft.vision.augmentation.options import PolicyOptions
 from graft.vision.preprocessing import INTERPOLATIONS, Preprocessing
 
@@ -13,15 +20,14 @@ def view_steps(view: Preprocessing) -> list[Any]:
     """The deterministic view, as transforms: the very pixels of `preprocessing.view_of`."""
     size = view.size_px
     if view.fit == "squash":
-        return [A.Resize(size, size, **_scaling(view))]
+        return [_resizing(view, A.Resize, ExactResize)(size, size, **_scaling(view))]
     if view.fit == "letterbox":
-        return [A.LongestMaxSize(size, **_scaling(view)), _padding(view)]
+        longest = _resizing(view, A.LongestMaxSize, ExactLongestMaxSize)
+        return [longest(size, **_scaling(view)), _padding(view)]
     if view.fit == "tiles":
         return [_padding(view), A.CenterCrop(size, size)]
-    return [
-        A.SmallestMaxSize(round(size / view.crop_share), **_scaling(view)),
-        A.CenterCrop(size, size),
-    ]
+    shortest = _resizing(view, A.SmallestMaxSize, ExactSmallestMaxSize)
+    return [shortest(round(size / view.crop_share), **_scaling(view)), A.CenterCrop(size, size)]
 
 
 def start_steps(view: Preprocessing) -> list[Any]:
@@ -35,6 +41,10 @@ def _padding(view: Preprocessing) -> Any:
     """Brings what is smaller than a view to its size, with the mean around it."""
     fill = [round(255 * value) for value in view.mean]
     return A.PadIfNeeded(view.size_px, view.size_px, fill=fill)
+
+
+def _resizing(view: Preprocessing, fast: Any, exact: Any) -> Any:
+    return exact if view.resize == "exact" else fast
 
 
 def _scaling(view: Preprocessing) -> dict[str, Any]:
@@ -56,11 +66,11 @@ def _light(view: Preprocessing, spread: float) -> list[Any]:
 def _any_part(view: Preprocessing, s: float) -> list[Any]:
     """A part of any place and size, brought to the view's; a tile keeps its scale, nearly."""
     if view.fit == "tiles":
-        return [A.RandomScale((-0.2 * s, 0.2 * s), p=0.5, **_scaling(view)), *start_steps(view)]
-    size, least = view.size_px, max(0.08, 1 - 0.6 * s)
-    return [
-        A.RandomResizedCrop((size, size), scale=(least, 1.0), ratio=(0.8, 1.25), **_scaling(view))
-    ]
+        scaled = _resizing(view, A.RandomScale, ExactRandomScale)
+        return [scaled((-0.2 * s, 0.2 * s), p=0.5, **_scaling(view)), *start_steps(view)]
+    part = _resizing(view, A.RandomResizedCrop, ExactRandomResizedCrop)
+    size, least = (view.size_px,) * 2, max(0.08, 1 - 0.6 * s)
+    return [part(size, scale=(least, 1.0), ratio=(0.8, 1.25), **_scaling(view))]
 
 
 def _natural(options: PolicyOptions, view: Preprocessing) -> list[Any]:

@@ -26,3 +26,5 @@ class BackboneOptions(Options):
     crop_share: float | None = Field(default=None, gt=0, le=1)
     fit: Literal["crop", "squash", "letterbox", "tiles"] = "crop"
     """How an image becomes views; ``tiles`` keeps its scale, for images with small objects."""
+    resize: Literal["fast", "exact"] = "fast"
+    """How images are scaled: by area where they shrink, or as the weights' own transforms do."""

@@ -91,6 +91,7 @@ def preprocessing_of(contract: WeightsContract, options: BackboneOptions) -> Pre
         crop_share=options.crop_share or contract.crop_share,
         fit=options.fit,
         interpolation=contract.interpolation,
+        resize=options.resize,
         mean=contract.mean,
         std=contract.std,
         channels=contract.channels,
