@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,17 @@ def test_atomic_file__names_what_was_to_be_written_when_files_may_not_grow(tmp_p
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_atomic_folder__names_itself_and_not_the_source_where_a_copy_finds_no_room(
+    tmp_path: Path,
+) -> None:
+    source, folder = tmp_path / "source", tmp_path / "raw"
+    source.write_bytes(b"x" * 5000)
+    with file_size_limit(1000), pytest.raises(OSError) as caught, atomic_folder(folder) as part:
+        shutil.copyfile(source, part / "a")
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(folder))
+    assert list(tmp_path.iterdir()) == [source]
+
+
 @contextmanager
 def file_size_limit(most: int) -> Iterator[None]:
     """The kernel's own refusal to let a file grow, as on a full disk."""
@@ -95,3 +107,19 @@ def file_size_limit(most: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_atomic__leaves_alone_what_another_is_writing_now(tmp_path: Path, atomic: Any) -> None:
+    def write(part: Path, text: str) -> None:
+        (part if atomic is atomic_file else part / "file").write_text(text)
+
+    target = tmp_path / "target"
+    with atomic(target) as slow:
+        write(slow, "slow")
+        with atomic(target) as quick:
+            write(quick, "quick")
+        assert slow.exists()
+    found = target if atomic is atomic_file else target / "file"
+    assert found.read_text() == "slow"  # who ends last
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]

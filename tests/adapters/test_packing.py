@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graft.adapters import packing
-from graft.adapters.packing import CONTENTS, pack, packed_folder, unpack
+from graft.adapters.layers import packed_folder
+from graft.adapters.packing import CONTENTS, pack, unpack
 from graft.commands import packing as commands
 from graft.vision.errors import DataError
 from graft.vision.records import digest_of, digest_of_file, digests_below

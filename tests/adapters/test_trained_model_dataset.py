@@ -64,6 +64,13 @@ def test_trained_model__refuses_a_file_that_was_added_or_a_lost_list_of_digests(
         dataset.load()
 
 
+def test_trained_model__is_loaded_where_a_crash_cut_its_replacing_in_two(
+    dataset: TrainedModelDataset,
+) -> None:
+    dataset.folder.rename(dataset.folder.with_name(".probe.old"))
+    assert dataset.load() == ["card.json", "model.safetensors", "sha256.json"]
+
+
 def test_trained_model__that_is_not_there_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises((GraftError, DatasetError), match="is not there; next: run the pipelines"):
         TrainedModelDataset(str(tmp_path / "probe")).load()

@@ -111,7 +111,7 @@ def read_only(folder: str) -> str:
     [
         ("data/02_intermediate", "64k", "data/02_intermediate/pixels/"),
         ("data/04_feature", "64k", "data/04_feature/store/"),
-        (CHECKPOINTS, "8m", "the disk is full (in step classification.fine_tune)"),
+        (CHECKPOINTS, "8m", f"{CHECKPOINTS}/fine_tuned-"),
         ("data/06_models", "8m", "the disk is full (while data/06_models/"),
         ("data/08_reporting", "64k", "data/08_reporting/tiny/classification/"),
         ("mlruns", "200k", "mlruns: the disk is full"),

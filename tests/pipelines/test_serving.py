@@ -28,6 +28,7 @@ from pycocotools import mask as coco
 from served_cases import ServedCase, lay_case
 
 from graft.adapters.datasets import RegisteredModelDataset
+from graft.adapters.tracking import serving
 from graft.adapters.tracking.package import (
     BESIDE,
     ENTRANCE,
@@ -549,3 +550,22 @@ def test_images__may_come_as_open_bytes(model: TrainedModel) -> None:
     buffer = io.BytesIO()
     Image.new("L", (40, 40), 200).save(buffer, "PNG")
     assert predict_images(model, [buffer.getvalue(), None])["error"].tolist()[0] == ""
+
+
+def test_served_folder__is_all_that_a_path_may_name(
+    images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = tmp_path / "served"
+    served.mkdir()
+    inside = served / "0.jpg"
+    inside.write_bytes(images[0].read_bytes())
+    (served / "link.jpg").symlink_to(images[1])
+    (served / "circle").symlink_to("circle")
+    ways_out = ["link.jpg", "../served.jpg", "circle/0.jpg", "a\0b", str(images[0])]
+    paths = [str(inside), *(str(served / way) for way in ways_out)]
+    monkeypatch.setenv("GRAFT_SERVED_FOLDER", str(served))
+    good, *refused = serving._images(pd.DataFrame({"path": paths}))
+    assert good == inside
+    assert {str(error).partition(";")[0] for error in refused} == {
+        "the path lies outside the served folder"
+    }

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from dvc_objects.fs.system import reflink
 
-from graft.adapters.atomic import atomic_folder
+from graft.adapters.atomic import atomic_file, atomic_folder
 from graft.vision.errors import DataError
 
 Say = Callable[[str], None]
@@ -114,4 +114,5 @@ def _list(file: Path, name: str, task: str) -> None:
         return
     text, key = file.read_text(), f"{name}-{task}"
     if key not in (yaml.safe_load(text)["cases"] or {}):
-        file.write_text(f"{text.rstrip()}\n  {key}: {{case: {name}, task: {task}}}\n")
+        with atomic_file(file) as part:
+            part.write_text(f"{text.rstrip()}\n  {key}: {{case: {name}, task: {task}}}\n")

@@ -18,6 +18,8 @@ STORES = {
     "features": FEATURES,
 }
 """Each store by content by what it holds."""
+JOURNALS = DATA / "09_tracking"
+"""What runs have recorded and MLflow has not been told yet, a folder per run."""
 EXPORTED = DATA / "10_export"
 
 MANIFEST = "02_intermediate/{case}/{task}/manifest.parquet"
@@ -27,6 +29,11 @@ MODELS = "06_models/{case}/{task}"
 REPORTING = "08_reporting/{case}/{task}"
 REGISTERED = f"{REPORTING}/registered_model.json"
 """What the last registration of a case's task left."""
+
+
+def packed_folder(raw: Path) -> Path:
+    """Where the shards of a raw folder lie: beside it."""
+    return raw.with_name(f"{raw.name}.packed")
 
 
 def place(project: Path, layer: str, case: str, task: str) -> Path:

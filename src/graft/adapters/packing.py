@@ -27,11 +27,6 @@ _REACHES_OUT = re.compile(r"^/|\\|^[A-Za-z]:|\x00")
 _PIECE = 1 << 20
 
 
-def packed_folder(raw: Path) -> Path:
-    """Where the shards of a raw folder lie: beside it."""
-    return raw.with_name(f"{raw.name}.packed")
-
-
 def pack(raw: Path, packed: Path, shard_bytes: int = SHARD_BYTES) -> dict[str, Any]:
     """Write every file of a folder into tar shards, read them back, and state what they hold.
 

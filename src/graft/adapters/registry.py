@@ -15,6 +15,7 @@ from graft.vision.errors import GraftError
 NAME = re.compile(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?")
 CHAMPION, CHALLENGER = "champion", "challenger"
 FILES, CODE, ENTRANCE = "artifacts/model", "code/graft", "serving.py"
+_MLMODEL_BYTES_MAX = 1 << 20
 BESIDE = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", "registered_model_meta"}
 """What MLflow itself writes beside what is digested."""
 LOADED_BY = {
@@ -128,10 +129,22 @@ def _check_files(version: Any, model: Path) -> None:
     if added or missing:
         odd = [f"{n} added" for n in sorted(added)] + [f"{n} missing" for n in sorted(missing)]
         raise _altered(version, ", ".join(odd), "the files that were registered")
-    loads = yaml.safe_load((model / "MLmodel").read_text())["flavors"]["python_function"]
+    loads = _loading(version, model / "MLmodel")
     odd = [f"MLmodel loads by {k} {loads.get(k)}" for k in LOADED_BY if not _is_ours(k, loads)]
     if odd:
         raise _altered(version, ", ".join(odd), str(LOADED_BY))
+
+
+def _loading(version: Any, file: Path) -> dict[str, Any]:
+    """How MLflow would load the folder. Raises `AlteredModelError` where it is not plainly said."""
+    try:
+        text = file.read_bytes()[:_MLMODEL_BYTES_MAX].decode()
+        if "<<" in text:  # merge keys, which nested expand without end
+            raise ValueError("merge keys")
+        return dict(yaml.safe_load(text)["flavors"]["python_function"])
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, RecursionError) as error:
+        found = f"MLmodel that cannot be read ({type(error).__name__})"
+        raise _altered(version, found, "what MLflow wrote") from error
 
 
 def _is_ours(key: str, loads: dict[str, Any]) -> bool:

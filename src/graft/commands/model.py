@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "history": "history",
     "export": "export",
     "verify": "verify",
+    "deliver": "deliver",
 }
 """Name -> module below graft.commands that holds the command of that name."""
 

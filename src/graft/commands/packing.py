@@ -20,8 +20,8 @@ def pack(metadata: Any, case: str, no_dvc: bool, as_json: bool) -> None:
 
     The folder stays, for runs read it. On another machine: `dvc pull`, then `kedro case unpack`.
     """
+    from graft.adapters.layers import packed_folder
     from graft.adapters.packing import pack as pack_folder
-    from graft.adapters.packing import packed_folder
 
     project, raw = _raw_of(metadata, case)
     packed = packed_folder(raw)
@@ -47,7 +47,7 @@ def pack(metadata: Any, case: str, no_dvc: bool, as_json: bool) -> None:
 @speak_plainly
 def unpack(metadata: Any, case: str, as_json: bool) -> None:
     """Write CASE's raw folder from its shards, byte for byte as it was packed."""
-    from graft.adapters.packing import packed_folder
+    from graft.adapters.layers import packed_folder
     from graft.adapters.packing import unpack as unpack_folder
 
     _, raw = _raw_of(metadata, case)

@@ -29,7 +29,9 @@ class GraftError(Exception):
             parts.append(f"allowed: {allowed}")
         if mend is not None:
             parts.append(f"next: {mend.rstrip('.')}")
-        super().__init__("; ".join(parts) + ".")
+        text = "; ".join(parts) + "."
+        # Names of files may hold bytes that are not UTF-8: such words could be written nowhere.
+        super().__init__(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 class OptionsError(GraftError):
@@ -58,6 +60,10 @@ class HarmonyError(GraftError):
 
 class TrainingError(GraftError):
     """Training cannot start or go on."""
+
+
+class ResourceError(GraftError):
+    """The machine has too little of what this takes."""
 
 
 class CheckpointError(TrainingError):

@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import nn
 
 from graft.vision.backbones.backbone import Backbone
 from graft.vision.backbones.contract import WeightsContract
 from graft.vision.backbones.pyramid import Pyramid
+from graft.vision.backbones.weight_files import read_weights
 from graft.vision.errors import WeightsError
+from graft.vision.memory import AtOnce
 from graft.vision.options import Options, TaskOptions
 from graft.vision.preprocessing import Preprocessing, view_of
 from graft.vision.records import Array, digest_of
@@ -145,14 +147,21 @@ class TrainedModel:
         """Raw outputs of upright HxWxC uint8 pixels, one row per view that a prediction takes.
 
         ``plain``: of the one plain view of each image alone, which differs where images are tiled.
+        Raises `ResourceError` where memory does not hold one view.
         """
         views = self._views(images, plain)
         self.module.eval()
         device = next(self.module.parameters()).device
-        chunks = []
+        at_once = AtOnce(self.card.contender, batch_size)
+
+        def compute(part: torch.Tensor) -> torch.Tensor:
+            said: torch.Tensor = self.module(part.to(device)).float().cpu()
+            return said
+
         with torch.inference_mode():
-            for batch in _batches(views, batch_size):
-                chunks.append(self.module(as_tensor(batch).to(device)).float().cpu())
+            chunks = [
+                at_once.computed(compute, as_tensor(batch)) for batch in _batches(views, batch_size)
+            ]
         if chunks:
             return torch.cat(chunks)
         view = self.card.preprocessing
@@ -200,7 +209,7 @@ def load_model(folder: Path, task: Task, task_options: TaskOptions) -> TrainedMo
     card = read_card(folder)
     backbone = Backbone.empty(card.backbone)
     module = task.build_model(backbone, card.classes, task_options)
-    state = load_file(folder / "model.safetensors")
+    state = read_weights(folder / "model.safetensors", None)
     missing, unexpected = module.load_state_dict(state, strict=False)
     if missing or unexpected:
         raise WeightsError(
@@ -213,8 +222,16 @@ def load_model(folder: Path, task: Task, task_options: TaskOptions) -> TrainedMo
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Read ``card.json``."""
-    return ModelCard.from_record(json.loads((folder / "card.json").read_text()))
+    """Read ``card.json``. Raises `WeightsError` where it is no JSON."""
+    try:
+        record = json.loads((folder / "card.json").read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(
+            f"{folder / 'card.json'} cannot be read",
+            found=f"{type(error).__name__}: {str(error)[:120]}",
+            mend="register the model again from its run",
+        ) from error
+    return ModelCard.from_record(record)
 
 
 def as_tensor(views: Sequence[Array]) -> torch.Tensor:

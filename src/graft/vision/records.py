@@ -49,6 +49,8 @@ QUARANTINE_COLUMNS = {
     "reason": "why",
 }
 SPLITS = ("train", "val", "test")
+DOUBTED = "doubted_truths"
+"""In the probe's report: training images whose truth is likely wrong."""
 
 
 def new_table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> pd.DataFrame:

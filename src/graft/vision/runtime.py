@@ -34,10 +34,21 @@ def machine_class() -> MachineClass:
         device=device,
         torch=torch.__version__,
         threads=torch.get_num_threads(),
-        instruction_set=torch.backends.cpu.get_cpu_capability(),
+        instruction_set=_instruction_set(),
         python=platform.python_version(),
         accelerator=torch.cuda.get_device_name() if device == "cuda" else "none",
     )
+
+
+def _instruction_set() -> str:
+    """As torch names it, with what else decides which kernels run."""
+    asked = {
+        "VNNI": "_is_vnni_supported",
+        "BF16": "_is_avx512_bf16_supported",
+        "AMX": "_is_amx_tile_supported",
+    }
+    more = [name for name, ask in asked.items() if getattr(torch.cpu, ask, bool)()]
+    return " ".join([torch.backends.cpu.get_cpu_capability(), *more])
 
 
 def machine_record() -> dict[str, object]:

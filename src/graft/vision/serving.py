@@ -1,5 +1,6 @@
 """Predictions from files, by the same decoding and the same view as training and evaluation."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from graft.vision.data.decoding import DecodingOptions, decode
+from graft.vision.data.file_bytes import read_within
 from graft.vision.errors import UnusableImageError
 from graft.vision.model import TrainedModel
 from graft.vision.preprocessing import Frame
@@ -14,10 +16,12 @@ from graft.vision.records import Array
 from graft.vision.tasks import answer_of
 from graft.vision.tiles import frames_of, images_at_once
 
+Given = bytes | Path | UnusableImageError | None
+
 
 def answer_images(
     model: TrainedModel,
-    images: Iterable[bytes | Path | None],
+    images: Iterable[Given],
     asked: Mapping[str, object] | None = None,
 ) -> pd.DataFrame:
     """As `predict_images`, with the words of each prediction laid out in columns of their own.
@@ -43,8 +47,9 @@ def answer_images(
     return pd.concat([said, table.drop(columns="prediction")], axis=1)
 
 
-def predict_images(model: TrainedModel, images: Iterable[bytes | Path | None]) -> pd.DataFrame:
-    """Predict from image files given as bytes or paths; None stands for an image not given.
+def predict_images(model: TrainedModel, images: Iterable[Given]) -> pd.DataFrame:
+    """Predict from image files given as bytes or paths; None stands for an image not given, and an
+    error for one that may not be looked at.
 
     Images are decoded as the model asks for them, and their outputs become words before the next
     ones are asked for, so memory does not grow with their number.
@@ -81,7 +86,7 @@ def _parts(
 
 
 def _usable(
-    images: Iterable[bytes | Path | None],
+    images: Iterable[Given],
     model: TrainedModel,
     options: DecodingOptions,
     errors: list[str],
@@ -90,7 +95,7 @@ def _usable(
     """Yield the pixels of what can be used, and note their frames; of the others note why not."""
     for image in images:
         try:
-            found = decode(_read(image), options)
+            found = decode(_read(image, options), options)
         except UnusableImageError as error:
             errors.append(str(error))
         else:
@@ -100,14 +105,16 @@ def _usable(
             yield found.pixels
 
 
-def _read(image: bytes | Path | None) -> bytes:
+def _read(image: Given, options: DecodingOptions) -> bytes:
     if image is None:
         raise UnusableImageError("no image is given", allowed="the bytes of a file, or its path")
+    if isinstance(image, UnusableImageError):
+        raise image
     if isinstance(image, bytes):
         return image
+    if not os.path.isfile(image):  # noqa: PTH113 - Path.is_file raises on too long names
+        raise UnusableImageError(f"no file at {image}")
     try:
-        if not image.is_file():  # a pipe or a device would be read without end
-            raise UnusableImageError(f"no file at {image}")
-        return image.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        raise UnusableImageError(f"{image} cannot be read ({error})") from error
+        return read_within(image, options.max_pixels)
+    except UnusableImageError as error:
+        raise UnusableImageError(f"{image} {error}".rstrip(".")) from error

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from graft.adapters.packing import pack, packed_folder
+from graft.adapters.layers import packed_folder
+from graft.adapters.packing import pack
 from graft.adapters.tracking import version
 from graft.adapters.tracking.version import data_version
 

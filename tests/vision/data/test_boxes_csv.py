@@ -104,8 +104,8 @@ def test_boxes_csv__tells_each_row_that_it_cannot_use(tmp_path: Path) -> None:
     assert len(boxes_of(reading)["images/a.jpg"]) == 1
     assert [row for _, row, _ in reported(reading.left_out)] == ["boxes.csv:2", "boxes.csv:3"]
     assert reported(reading.quarantine) == [
-        ("gone.jpg", "boxes.csv:4", "the file is missing"),
-        ("", "boxes.csv:5", "blank path"),
+        ("gone.jpg", "boxes.csv:4", "the file is missing; bring it, or take its row out"),
+        ("", "boxes.csv:5", "blank path; fill it in"),
     ]
     assert any("1 images stand in no row" in finding for finding in reading.findings)
 

@@ -117,7 +117,7 @@ def test_coco__tells_images_that_are_missing_listed_twice_or_not_listed(tmp_path
     reading = read(tmp_path, **COCO)
     assert list(boxes_of(reading)) == ["images/a.jpg"]
     assert reported(reading.quarantine) == [
-        ("gone.jpg", "all.json image 2", "the file is missing"),
+        ("gone.jpg", "all.json image 2", "the file is missing; bring it, or take its row out"),
         ("b.jpg", "all.json image 1", "the id of another image; number the images anew"),
     ]
     assert [file for file, _, _ in reported(reading.left_out)] == ["images/a.jpg"]

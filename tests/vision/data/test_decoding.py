@@ -1,6 +1,5 @@
 """Decoding: upright uint8 pixels by the stated rule, or one stated refusal; nothing in silence."""
 
-import io
 import struct
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from PIL import Image, ImageOps
 
 from graft.vision.data.decoding import Decoded, DecodingOptions, decode
 from graft.vision.errors import OptionsError, UnusableImageError
+from image_bombs import chunk, file_of, picture, png_of, tiled_tiff
 
 # pytest sets aside the one filter that decoding keeps on Pillow's many warnings.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -38,34 +38,10 @@ TURNED = {
 """How a camera lays the picture down for each orientation: the inverse of what makes it upright."""
 
 
-def picture(height: int = 24, width: int = 40) -> np.ndarray:
-    """Smooth, and alike under no turn."""
-    y, x = np.mgrid[0:height, 0:width]
-    return np.stack([x * 6, y * 10, (x + y) * 3], axis=2).astype(np.uint8)
-
-
-def file_of(image: Image.Image | np.ndarray, form: str = "PNG", **more) -> bytes:
-    out = io.BytesIO()
-    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    image.save(out, form, **more)
-    return out.getvalue()
-
-
 def exif(orientation: int) -> Image.Exif:
     block = Image.Exif()
     block[0x0112] = orientation
     return block
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png_of(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
-    """A PNG as its header states it, whatever the rows hold."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
-    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + header + body
 
 
 def reason(data: bytes, **options) -> str:
@@ -374,41 +350,6 @@ def test_decode__raises_nothing_but_its_refusal_on_junk_behind_a_magic(data, mag
         assert str(refusal)
 
 
-FUZZ = """
-import random, sys
-from pathlib import Path
-from graft.vision.data.decoding import DecodingOptions, decode
-from graft.vision.errors import UnusableImageError
-
-draw = random.Random(int(sys.argv[2]))
-rules = [DecodingOptions(), DecodingOptions(frames="first", channels=4, short_side_px=None)]
-files = [p for p in sorted(Path(sys.argv[1]).rglob("*")) if p.is_file()]
-files = [p for p in files if 0 < p.stat().st_size < 60_000]
-for _ in range(1000):
-    path = draw.choice(files)
-    data = bytearray(path.read_bytes())
-    for _ in range(draw.randint(0, 8)):
-        data[int(draw.random() ** 2 * len(data))] = draw.randrange(256)
-    Path(sys.argv[3]).write_bytes(data)
-    try:
-        decode(bytes(data), draw.choice(rules))
-    except UnusableImageError:
-        pass
-"""
-
-
-def test_decode__survives_mutations_of_the_bad_images(real_data: Path, tmp_path: Path) -> None:
-    """In a process of its own: a reader in C that crashes takes its process with it."""
-    last, seed = tmp_path / "last", "7"
-    done = subprocess.run(
-        [sys.executable, "-c", FUZZ, str(real_data / "bad_images"), seed, str(last)],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, (
-        f"{done.stderr[-2000:]}\nseed {seed}, starts {last.read_bytes()[:64]!r}"
-    )
-
-
 def with_right_checksums(data: bytes) -> bytes:
     """A mutated PNG whose checksums are right again, so that the mutation comes further in."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -451,67 +392,7 @@ def test_decode__decodes_or_refuses_every_bad_image(real_data: Path) -> None:
             assert name in refused
 
 
-# --- bombs ---------------------------------------------------------------------------------------
-
-
-def bombs() -> dict[str, bytes]:
-    """Small files that state or hold very many pixels."""
-    jpeg = bytearray(file_of(picture(), "JPEG"))
-    frame = jpeg.index(b"\xff\xc0")
-    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65000, 65000)
-    gif = file_of(Image.new("1", (2, 2)), "GIF")
-    start = gif.rindex(b",")  # where its only frame begins
-    return {
-        "forged.png": png_of(100_000, 100_000, 8, 2, b"\0" * 64),
-        "forged_wide.png": png_of(7_000, 7_200, 16, 6, b"\0" * 64),
-        "forged.jpg": bytes(jpeg),
-        "forged.gif": b"GIF89a" + struct.pack("<HH", 65535, 65535) + gif[10:],
-        "forged.bmp": FORMS["bmp"][:18] + struct.pack("<ii", 90_000, 90_000) + FORMS["bmp"][26:],
-        "forged.ppm": b"P6 90000 90000 255\n" + b"\0" * 64,
-        "12000x12000.png": png_of(12_000, 12_000, 1, 0, bytes(1501 * 12_000)),
-        "20000x20000.png": png_of(20_000, 20_000, 1, 0, bytes(2501 * 20_000)),
-        "frames.gif": gif[:start] + gif[start:-1] * 100_000 + b";",
-    }
-
-
-PEAK = """
-import sys
-from pathlib import Path
-from graft.vision.data.decoding import DecodingOptions, decode
-from graft.vision.errors import UnusableImageError
-
-def peak_mb():
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-decode(Path(sys.argv[1], "small.png").read_bytes(), DecodingOptions())
-for path in sorted(Path(sys.argv[1]).glob("*")):
-    data = path.read_bytes()
-    before = peak_mb()
-    try:
-        decode(data, DecodingOptions())
-        said = "decoded"
-    except UnusableImageError as refusal:
-        said = str(refusal)
-    print(path.name, round(peak_mb() - before), said, sep="\\t")
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads peak memory from /proc")
-def test_decode__refuses_bombs_without_taking_their_memory(tmp_path: Path) -> None:
-    made = bombs()
-    for name, data in {**made, "small.png": FORMS["png"]}.items():
-        (tmp_path / name).write_bytes(data)
-    assert len(made["20000x20000.png"]) < 60_000
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(tmp_path)],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    lines = [line.split("\t") for line in done.stdout.splitlines()]
-    assert {name for name, *_ in lines} == {*made, "small.png"}
-    for name, grown_mb, said in lines:
-        assert int(grown_mb) < 100, f"{name} took {grown_mb} MB"
-        assert (said == "decoded") == (name == "small.png"), f"{name}: {said}"
+# --- bombs (files that state or hold too much: tests/faults/test_image_roads.py) ------------------
 
 
 def test_decode__refuses_a_jpeg_of_very_many_scans() -> None:
@@ -520,15 +401,6 @@ def test_decode__refuses_a_jpeg_of_very_many_scans() -> None:
     last = data[data.rindex(b"\xff\xda") : -2]
     assert decode(data[:-2] + last * 20 + data[-2:], RULE).pixels.mean() == 100
     assert "too many scans" in reason(data[:-2] + last * 200 + data[-2:])
-
-
-def tiled_tiff(side: int, tile: int) -> bytes:
-    """A square image in one deflated tile."""
-    body = zlib.compress(bytes(tile * tile), 9)
-    tags = [(256, side), (257, side), (258, 8), (259, 8), (262, 1), (277, 1)]
-    tags += [(322, tile), (323, tile), (324, 8), (325, len(body))]
-    data = b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", len(tags))
-    return data + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags) + bytes(4)
 
 
 def test_decode__refuses_tiles_far_larger_than_the_image() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from graft.vision.data import manifest as module
 from graft.vision.data.decoding import Decoded, decode
+from graft.vision.data.file_bytes import BYTES_MIN
 from graft.vision.data.manifest import Ingested, build_manifest
 from graft.vision.data.options import DecodingOptions, IngestionOptions, SourceOptions
 from graft.vision.data.pixels import PixelStore
@@ -320,7 +321,7 @@ def test_manifest__tries_again_what_memory_did_not_suffice_for(tmp_path, monkeyp
 def test_manifest__does_not_read_files_larger_than_any_image(tmp_path: Path, monkeypatch) -> None:
     root = raw(tmp_path / "raw")
     with (root / "ant/film.png").open("wb") as film:
-        film.truncate(module.BYTES_MIN + 1)
+        film.truncate(BYTES_MIN + 1)
     options = IngestionOptions(
         quarantine_share_max=1.0, decoding=DecodingOptions(max_pixels=100_000)
     )

@@ -86,7 +86,11 @@ def test_voc__takes_splits_from_its_lists_and_names_what_is_in_none(tmp_path: Pa
         "JPEGImages/c.jpg": "test",
     }
     assert reported(reading.quarantine) == [
-        ("gone", "ImageSets/Main/test.txt:2", "listed, but there is no such image")
+        (
+            "gone",
+            "ImageSets/Main/test.txt:2",
+            "listed, but there is no such image; bring it or take its line out",
+        )
     ]
     assert any("1 images stand in none of" in f and "d.jpg" in f for f in reading.findings)
 
@@ -180,6 +184,7 @@ def test_voc__never_reaches_out_of_the_raw_folder(tmp_path: Path) -> None:
         "../secret.jpg",
         "JPEGImages/link.jpg",
         "Annotations/b.xml",
+        "Annotations/secret.xml",
     }
 
 

@@ -25,6 +25,11 @@ class Marks:
         return pd.DataFrame()
 
 
+KINDS = ("probe", "fine_tuned", "scratch")
+"""The cheapest first."""
+
+
 def contender(name: str, right: np.ndarray, minutes: float, *notes: str) -> Contender:
     """A contender with these marks."""
-    return Contender(name, Marks(np.asarray(right, float)), minutes, notes)
+    marks = Marks(np.asarray(right, float))
+    return Contender(name, marks, minutes, KINDS.index(name), notes)

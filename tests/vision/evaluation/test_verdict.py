@@ -38,6 +38,13 @@ def test_judge__equal_models_cannot_be_told_apart_and_the_cheapest_is_chosen() -
     assert not any(row["distinguishable_from_best"] for row in found["table"])
 
 
+def test_judge__chooses_among_equals_by_what_a_kind_costs_and_not_by_the_clock() -> None:
+    right = marks(200, range(10))
+    slow, quick = contender("probe", right, 9), contender("scratch", right, 1)
+    found = verdict_of(slow, quick)
+    assert found["best"] == found["chosen"] == "probe"
+
+
 def test_judge__a_truly_better_model_is_chosen_though_it_costs_more() -> None:
     found = verdict_of(
         contender("probe", marks(200, range(60)), 1),

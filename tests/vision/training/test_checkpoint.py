@@ -10,11 +10,13 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from tiny_training import differing, history_of, new_training, state_of
+from tiny_training import differing, history_of, new_training, options_of, state_of
 
+from graft.vision.contenders.fine_tuned import train_scratch
 from graft.vision.contenders.ground import Ground
 from graft.vision.errors import CheckpointError
-from graft.vision.training import folding
+from graft.vision.runtime import machine_record
+from graft.vision.training import folding, loop
 from graft.vision.training.checkpoint import (
     FACTS,
     PARTS,
@@ -110,6 +112,40 @@ def test_training__with_batch_norm_folded_goes_on_bit_for_bit(
     resumed = new_training(ground, path, **still).run()
     assert differing(state_of(resumed.model), state_of(whole.model)) == set()
     assert history_of(resumed) == history_of(whole)
+
+
+def test_training__that_goes_on_on_another_class_of_machine_says_so_and_what_it_is(
+    ground: Ground,
+    tmp_path: Path,
+    whole: Trained,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path, here = tmp_path / "checkpoint.safetensors", machine_record()
+    elsewhere = {**here, "threads": 64, "torch": "1.0"}
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "machine_record", lambda: elsewhere)
+        run_until(ground, path, 1, **RICH)
+    with caplog.at_level(logging.WARNING, logger="graft"):
+        resumed = new_training(ground, path, **RICH).run()
+    said = f"torch {here['torch']}, before 1.0; threads {here['threads']}, before 64"
+    assert f"another class of machine ({said}): it ends close" in caplog.text
+    assert "no longer bit for bit the same" in caplog.text
+    assert (whole.machines, resumed.machines) == ([here], [elsewhere, here])
+    # What is done was done there, whoever looks at it.
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "machine_record", lambda: {**here, "device": "other"})
+        assert new_training(ground, path, **RICH).run().machines == [elsewhere, here]
+
+
+def test_card__names_the_class_of_machine_that_trained(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, here = options_of(precision="fp32"), machine_record()
+    trained, _ = train_scratch(ground, tmp_path, options)
+    assert trained.card.facts["machine"] == here and "machines_before" not in trained.card.facts
+    monkeypatch.setattr("graft.vision.contenders.ground.machine_record", lambda: {"device": "?"})
+    assert train_scratch(ground, tmp_path, options)[0].card.facts["machine"] == here
 
 
 def test_training__that_is_done_is_not_run_again(

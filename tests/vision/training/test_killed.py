@@ -1,44 +1,93 @@
-"""A real process, killed at moments that nobody chose, loses no bit."""
+"""Real processes, killed at moments that nobody chose and in the midst of a save, lose no bit."""
 
 import json
 import random
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
+from typing import Any
 
-SCRIPT = Path(__file__).with_name("killed_training.py")
-KILLS = 3
+import pytest
+from killed_training import CASES, FORKED, Kill, train_there
+
+SHORT = ("mixed", "boxes", "masks")
+STEPS_PER_EPOCH = {"classification": 4, "detection": 1, "segmentation": 2}
+SAVES = ("half written", "written", "moved")
 
 
-def start(*paths: Path) -> subprocess.Popen[str]:
-    """A training that has just begun; a fresh process, for a forked one inherits torn threads."""
-    command = [sys.executable, str(SCRIPT), *map(str, paths)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+def start(name: str, folder: Path, kill: Kill | None = None) -> Any:
+    """A training that has just begun."""
+    (folder / "ready").unlink(missing_ok=True)
+    process = FORKED.Process(target=train_there, args=(name, folder, result_of(folder), kill))
+    process.start()
+    until = time.monotonic() + 120
+    while not (folder / "ready").exists():
+        assert process.is_alive() and time.monotonic() < until
+        time.sleep(0.01)
     return process
+
+
+def result_of(folder: Path) -> Path:
+    return folder.with_suffix(".json")
+
+
+def told(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(result_of(folder).read_text())
+    return found
+
+
+def finish(name: str, folder: Path) -> dict[str, Any]:
+    process = start(name, folder)
+    process.join(120)
+    assert process.exitcode == 0
+    return told(folder)
+
+
+def kill_there(name: str, folder: Path, kill: Kill) -> None:
+    process = start(name, folder, kill)
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def kills(name: str) -> list[Kill]:
+    """Steps drawn at random in each of three epochs, and between them each place of a save."""
+    rng, steps = random.Random(name), STEPS_PER_EPOCH[CASES[name].task]
+    found: list[Kill] = [("step", rng.randint(1, steps))]
+    for place in SAVES:  # where a checkpoint is there, the first save moves it
+        found += [(place, 1 + (len(found) == 1)), ("step", rng.randint(1, steps))]
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in SHORT else pytest.mark.slow) for n in CASES]
+)
+def test_training__killed_at_steps_and_in_saves_ends_bit_for_bit_the_same(
+    name: str, tmp_path: Path
+) -> None:
+    wanted = finish(name, tmp_path / "whole")
+    folder = tmp_path / "killed"
+    for kill in kills(name):
+        kill_there(name, folder, kill)
+    assert list(folder.glob("*.safetensors*")), "no kill came after the first checkpoint"
+    assert finish(name, folder) == wanted
+    assert len(wanted["history"]) == 4 and len(wanted["machines"]) == 1
+    assert bool(wanted["folds"]) == CASES[name].folds
+    assert len(list(folder.iterdir())) == len(list((tmp_path / "whole").iterdir()))
 
 
 def test_training__killed_by_the_system_again_and_again_ends_bit_for_bit_the_same(
     tmp_path: Path,
 ) -> None:
-    pixels, checkpoint = tmp_path / "pixels", tmp_path / "c.safetensors"
-    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
-    first = start(pixels, whole)
     started = time.monotonic()
-    assert first.wait(timeout=120) == 0
+    wanted = finish("mixed", tmp_path / "whole")
     length = time.monotonic() - started
-    rng, killed, stayed = random.Random(0), 0, []
-    for _ in range(KILLS):
-        process = start(pixels, resumed, checkpoint)
-        time.sleep(rng.uniform(0.1, 0.5) * length)
+    rng, folder, killed = random.Random(0), tmp_path / "killed", 0
+    for _ in range(4):
+        process = start("mixed", folder)
+        time.sleep(rng.uniform(0.1, 0.6) * length)
         process.kill()
-        killed += process.wait(timeout=60) != 0
-        stayed.append(checkpoint.exists())
-    assert start(pixels, resumed, checkpoint).wait(timeout=120) == 0
+        process.join(60)
+        killed += process.exitcode != 0
     assert killed >= 2, "too few were killed to tell"
-    assert any(stayed), "no kill came after the first checkpoint"
-    digest, history = json.loads(whole.read_text())
-    assert json.loads(resumed.read_text()) == [digest, history]
-    assert len(history) == 16
+    assert finish("mixed", folder)["history"] == wanted["history"]
+    assert told(folder)["weights"] == wanted["weights"]

@@ -66,9 +66,9 @@ def test_training__weighs_both_truths_by_the_share(ground: Ground) -> None:
     batch = next(training.batches.epoch(0))
     training.model.eval()
     with torch.no_grad():
-        found = training._loss(batch, np.random.default_rng(3))
         mix = mix_views(batch.views, training.options, np.random.default_rng(3))
         assert mix is not None
+        found = training.gradients._loss(batch, mix)
         logs = training.model(mix.views).log_softmax(1)
     own = torch.stack([torch.from_numpy(truth["targets"]) for truth in batch.truths])
     soft = mix.share * own + (1 - mix.share) * own[mix.partner]

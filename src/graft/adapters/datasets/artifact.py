@@ -25,10 +25,25 @@ def _write_parquet(value: Any, path: Path) -> None:
     value.to_parquet(path, index=False, write_page_checksum=True)
 
 
-def _read_csv(path: Path) -> Any:
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+"""What a spreadsheet takes for more than text, and the mark that stops it."""
+
+
+def read_csv(path: Path) -> Any:
+    """A table of texts, as they were before `_write_csv`."""
     import pandas as pd
 
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return table.map(lambda cell: cell[1:] if cell.startswith("'") else cell)
+
+
+def _write_csv(value: Any, path: Path) -> None:
+    """Names of files and classes may begin like a formula: a mark before them keeps them text."""
+    value.map(_inert).to_csv(path, index=False)
+
+
+def _inert(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _write_json(value: Any, path: Path) -> None:
@@ -37,7 +52,7 @@ def _write_json(value: Any, path: Path) -> None:
 
 FORMATS: dict[str, tuple[Reader, Writer]] = {
     ".parquet": (_read_parquet, _write_parquet),
-    ".csv": (_read_csv, lambda value, path: value.to_csv(path, index=False)),
+    ".csv": (read_csv, _write_csv),
     ".json": (lambda path: json.loads(path.read_text()), _write_json),
     ".html": (lambda path: path.read_text(), lambda value, path: path.write_text(value)),
     ".png": (lambda path: path.read_bytes(), lambda value, path: path.write_bytes(value)),

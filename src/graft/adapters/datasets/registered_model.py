@@ -3,6 +3,7 @@
 import json
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from graft.adapters.atomic import atomic_file
 from graft.adapters.tracking.package import ENTRANCE, Package, pack, requirements, signature_of
 
 ALIAS = "challenger"
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow says where there is no such model or alias yet."""
 
 
 class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
@@ -35,17 +38,23 @@ class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
         return dict(json.loads(self.path.read_text()))
 
     def save(self, data: Any) -> None:
-        """Register the model. Raises `DatasetError` when no MLflow run is open."""
+        """Register the model.
+
+        Raises:
+            DatasetError: when no MLflow run is open.
+            UnregisteredError: when MLflow does not answer; it says what registers the model later.
+        """
         import mlflow
 
-        if mlflow.active_run() is None:
+        from graft.adapters.tracking.run import open_run
+
+        run = open_run()
+        if run is None and mlflow.active_run() is None:
             raise DatasetError("no MLflow run is open; next: keep TrackingHook in settings.HOOKS")
         with tempfile.TemporaryDirectory() as folder:
             package = pack(data, Path(folder))
-            standing = _standing(self.name, package.digests["identity_sha256"])
-            found = standing or _register(self.name, data, package)
-        mlflow.set_tag(f"registered.{self.name}", found.version)
-        _complete_run(data.card, self.path)
+            register = partial(_keep, self.name, data, package, self.path)
+            found = register() if run is None else run.register(self.name, register)
         record = {"name": self.name, "version": str(found.version), "alias": ALIAS}
         # The digests of what is registered, which an equal model with other minutes would not have.
         record |= {name: found.tags[name] for name in package.digests}
@@ -59,6 +68,16 @@ class RegisteredModelDataset(AbstractDataset[Any, dict[str, Any]]):
         return {"name": self.name, "filepath": str(self.path)}
 
 
+def _keep(name: str, model: Any, package: Package, record: Path) -> Any:
+    """The version that stands for this model, and the run that says so."""
+    import mlflow
+
+    found = _standing(name, package.digests["identity_sha256"]) or _register(name, model, package)
+    mlflow.set_tag(f"registered.{name}", found.version)
+    _complete_run(model.card, record)
+    return found
+
+
 def _standing(name: str, identity: str) -> Any:
     """The version that the challenger alias points at, when it is this very model; or None."""
     import mlflow
@@ -66,7 +85,9 @@ def _standing(name: str, identity: str) -> Any:
 
     try:
         standing = mlflow.MlflowClient().get_model_version_by_alias(name, ALIAS)
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code not in ABSENT:
+            raise
         return None
     return standing if standing.tags.get("identity_sha256") == identity else None
 

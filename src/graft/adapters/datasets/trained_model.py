@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from graft.adapters.atomic import atomic_folder
+from graft.adapters.atomic import atomic_folder, recover
 from graft.adapters.datasets.artifact import not_there
 from graft.vision.errors import WeightsError
 from graft.vision.records import digest_of_file
@@ -30,6 +30,7 @@ class TrainedModelDataset(AbstractDataset[Any, Any]):
         """
         from graft.vision.tasks import load_trained
 
+        recover(self.folder)
         if not self.folder.is_dir():
             raise not_there(self.folder)
         _compare_digests(self.folder)
@@ -42,6 +43,7 @@ class TrainedModelDataset(AbstractDataset[Any, Any]):
             (part / DIGESTS).write_text(json.dumps(_digests(part), indent=2) + "\n")
 
     def _exists(self) -> bool:
+        recover(self.folder)
         return (self.folder / DIGESTS).is_file()
 
     def _describe(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from graft.adapters.export.annex_points import POINTS
 from graft.adapters.export.facts import STATUSES
+from graft.adapters.export.markdown import cell
 from graft.adapters.export.reading import Exported
 from graft.adapters.export.scores import Measured
 from graft.adapters.lineage import UNKNOWN
@@ -104,7 +105,7 @@ def _cell(value: Any) -> str:
         text = "; ".join(map(_inner, value))
     else:
         text = _inner(value)
-    return " ".join(text.split()).replace("|", "\\|")
+    return cell(text)
 
 
 def _inner(value: Any) -> str:

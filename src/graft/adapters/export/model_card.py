@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from graft.adapters.export import takes
+from graft.adapters.export.markdown import cell, inert
 from graft.adapters.export.reading import Exported
 from graft.adapters.export.scores import Measured
 from graft.adapters.lineage import UNKNOWN
@@ -58,7 +59,7 @@ def _purpose(exported: Exported, measured: Measured) -> Lines:
     said, record = exported.declared, exported.record
     classes = exported.card["classes"]["names"]
     backbone = f"{record['backbone']['architecture']} ({record['backbone']['pretrained_on']})"
-    yield f"{exported.task} of {len(classes)} classes ({', '.join(classes)}), on {backbone}."
+    yield f"{exported.task} of {len(classes)} classes ({inert(', '.join(classes))}), on {backbone}."
     yield ""
     for words, name in (("For", "intended_purpose"), ("Not for", "not_intended_for"),
                         ("Users", "intended_users"), ("Responsible", "responsible_person"),
@@ -121,11 +122,11 @@ def _limits(exported: Exported, measured: Measured) -> Lines:
     for row in measured.by_class:
         if row["images"] < FEW_IMAGES:
             few = f"{row['images']} test images of {row['class']}"
-            yield f"- {few}: its scores tell little."
+            yield f"- {inert(few)}: its scores tell little."
     yield f"- Defects of the images: {_line(said['data_defects'])}"
     yield f"- Foreseeable risks: {_line(said['foreseeable_risks'])}"
     yield f"- Inputs must be: {_line(said['input_requirements'])}"
-    yield f"- Overfitting: {_joined(takes.overfitting(exported, measured))}"
+    yield f"- Overfitting: {inert(_joined(takes.overfitting(exported, measured)))}"
     yield f"- Harmony of weights, policy and data: {_harmony(exported)}"
 
 
@@ -133,7 +134,7 @@ def _harmony(exported: Exported) -> str:
     found = exported.json("harmony.json")
     if found is None:
         return UNKNOWN
-    return _joined(found) if found else "no finding"
+    return inert(_joined(found)) if found else "no finding"
 
 
 def _data(exported: Exported, measured: Measured) -> Lines:
@@ -144,7 +145,7 @@ def _data(exported: Exported, measured: Measured) -> Lines:
                         ("Labelled", "data_annotation"), ("Persons", "personal_data")):  # fmt: skip
         yield f"- {words}: {_line(said[name])}"
     found = takes.cleaning(exported, measured)
-    yield f"- Quality: {_quality(found) if found else UNKNOWN}"
+    yield f"- Quality: {inert(_quality(found)) if found else UNKNOWN}"
     yield ""
     if images is None:
         yield "unknown: no table of images was recorded."
@@ -203,12 +204,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Lines:
     yield f"| {' | '.join(head)} |"
     yield "|" + "---|" * len(head)
     for row in rows:
-        cells = (cell.replace("|", "\\|") for cell in row)
-        yield f"| {' | '.join(cells)} |"
+        yield f"| {' | '.join(map(cell, row))} |"
 
 
 def _listed(texts: Sequence[str] | None) -> Lines:
-    yield from (f"- {text}" for text in texts or [UNKNOWN])
+    yield from (f"- {inert(text)}" for text in texts or [UNKNOWN])
 
 
 def _joined(value: Any) -> str:
@@ -220,7 +220,7 @@ def _joined(value: Any) -> str:
 
 
 def _line(text: str | None) -> str:
-    return " ".join(text.split()) if text else UNKNOWN
+    return inert(text) if text else UNKNOWN
 
 
 def _number(value: Any) -> str:

@@ -33,6 +33,12 @@ WORDS = {
 }
 """What SQLite and MLflow say, what it means, and what to do next."""
 
+NO_MLFLOW = "API request to "
+"""How MLflow begins what it says of an answer that is none of MLflow's."""
+SYSTEM = re.compile(
+    r"\[Errno -?\d+\] ([\w ]+)|Error\(\d+, '([\w ]+)'\)|(?:read |connect )?timed? ?out", re.I
+)
+"""How a chain of clients quotes what the system said."""
 CARRIERS = ("mlflow", "sqlalchemy", "sqlite3", "requests", "urllib3", "alembic")
 
 
@@ -48,20 +54,23 @@ class TrackingError(GraftError):
         otherwise = ("it does not answer as it should", f"start or mend it, {ELSEWHERE}")
         what, mend = next((told for words, told in WORDS.items() if words in said), otherwise)
         # Of a chain of clients, each quoting the next, what the system said in the end.
-        system = re.search(r"\[Errno -?\d+\] ([\w ]+)|(?:read |connect )?timed? ?out", said, re.I)
-        found = (system[1] or system[0]) if system else said.partition("\n")[0][:200]
+        system = SYSTEM.search(said)
+        found = (system[1] or system[2] or system[0]) if system else said.partition("\n")[0][:200]
         shown = re.sub(r"//[^/@]*@", "//", uri)  # no password on a screen
         super().__init__(f"MLflow's store {shown}: {what}", found=found, mend=mend)
 
 
 def explain_tracking(chain: list[BaseException]) -> str | None:
     """The message, where an error of MLflow's tells of its store and not of a wrong call."""
-    for error in chain:
-        if _library(error) in CARRIERS and _is_of_store(error):
-            mlflow = sys.modules.get("mlflow")
-            uri = mlflow.get_tracking_uri() if mlflow else ""
-            return str(TrackingError(uri, str(error)))
-    return None
+    told = next((error for error in chain if isinstance(error, TrackingError)), None)
+    if told is not None:
+        return str(told)
+    carried = [error for error in chain if _library(error) in CARRIERS]
+    said = next(filter(_is_of_store, carried), None) or next(filter(_is_no_mlflow, carried), None)
+    if said is None:
+        return None
+    mlflow = sys.modules.get("mlflow")
+    return str(TrackingError(mlflow.get_tracking_uri() if mlflow else "", str(said)))
 
 
 def _is_of_store(error: BaseException) -> bool:
@@ -71,6 +80,10 @@ def _is_of_store(error: BaseException) -> bool:
         status: int = error.get_http_status_code()  # type: ignore[attr-defined]
         return status >= 500 or status in (401, 403)
     return any(words in str(error) for words in WORDS)
+
+
+def _is_no_mlflow(error: BaseException) -> bool:
+    return str(error).startswith(NO_MLFLOW)
 
 
 def _library(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from graft.adapters.atomic import blaming
 from graft.vision.errors import GraftError
 
 LEASE_S = 30.0
@@ -94,7 +95,8 @@ class Lease:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_name(f".{self.path.name}.guard").open("w") as guard:
-            fcntl.flock(guard, fcntl.LOCK_EX)
-            yield
+        with blaming(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.with_name(f".{self.path.name}.guard").open("w") as guard:
+                fcntl.flock(guard, fcntl.LOCK_EX)
+                yield

@@ -1,11 +1,16 @@
 """The hook that binds what a run makes to the run, and writes the record of what it registers."""
 
+import json
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
 from graft.adapters.lineage import UNKNOWN
+
+if TYPE_CHECKING:
+    from graft.adapters.tracking.run import OpenRun
 
 PARAMETERS = "lineage/parameters.json"
 """Artifact of a run: its parameters with their types, its globals and what the command overrode."""
@@ -23,7 +28,7 @@ class LineageHook:
     """
 
     def __init__(self) -> None:
-        self._run_id: str | None = None
+        self._run: OpenRun | None = None
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
@@ -45,32 +50,31 @@ class LineageHook:
     @hook_impl(trylast=True)  # the run is opened by TrackingHook
     def before_pipeline_run(self) -> None:
         """State configuration more closely than a run's own parameters do."""
-        import mlflow
+        from graft.adapters.tracking.run import open_run
 
-        run = mlflow.active_run()
-        self._run_id = run.info.run_id if run else None
-        if run is not None:
-            mlflow.log_dict(self._conf, PARAMETERS)
+        self._run = open_run()
+        if self._run is not None:
+            self._run.text(json.dumps(self._conf, indent=2, default=str), PARAMETERS)
 
     @hook_impl(trylast=True)
     def after_dataset_saved(self, dataset_name: str) -> None:
         """Bind the output to the run; of a registered model write the record."""
-        import mlflow
-
         from graft.adapters.lineage.outputs import digest_of_output, judging_code, making_code
         from graft.adapters.lineage.writing import write_lineage
 
-        dataset = self._catalog.get(dataset_name)
+        dataset, run = self._catalog.get(dataset_name), self._run
         path = getattr(dataset, "path", getattr(dataset, "folder", None))
-        if self._run_id is None or path is None:
+        if run is None or path is None:
             return
         task, _, name = dataset_name.rpartition(".")
         if name == REGISTERED:
-            mlflow.MlflowClient().set_tag(self._run_id, f"{task}.{MAKING}", making_code(task))
-            write_lineage(self._project, self._catalog, task, self._run_id, self._conf)
+            run.tags({f"{task}.{MAKING}": making_code(task)})
+            write = partial(write_lineage, self._project, self._catalog, task)
+            run.register(
+                getattr(dataset, "name", dataset_name), lambda: write(str(run.run_id), self._conf)
+            )
         else:
             digest = digest_of_output(self._project / path) or UNKNOWN
-            mlflow.MlflowClient().set_tag(self._run_id, f"{MADE}.{dataset_name}", digest)
+            run.tags({f"{MADE}.{dataset_name}": digest})
         if name == SCORES:
-            judged = judging_code(task)
-            mlflow.MlflowClient().set_tag(self._run_id, f"{task}.{JUDGED}", judged)
+            run.tags({f"{task}.{JUDGED}": judging_code(task)})

@@ -73,7 +73,11 @@ def predictions_digest(table: pd.DataFrame) -> str:
 
 def _run(command: list[str], folder: str, timeout_s: float) -> None:
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
-    environment |= {"DO_NOT_TRACK": "true", "NO_ALBUMENTATIONS_UPDATE": "1"}
+    environment |= {
+        "DO_NOT_TRACK": "true",
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from graft.adapters.datasets.artifact import read_csv
 from graft.adapters.lineage.parents import known_before
 from graft.adapters.promotion.case import Case
 from graft.adapters.promotion.evidence import called, judged, logged
@@ -89,4 +90,4 @@ class Background:
         path = logged(self.case, self.version, name)
         if path is None:
             return pd.DataFrame(columns=list(columns), dtype=str)
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        return read_csv(path)

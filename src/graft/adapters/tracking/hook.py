@@ -1,18 +1,16 @@
 """The hook that keeps an MLflow run for each `kedro run`, and says the truth about how it ended."""
 
 import atexit
-import logging
 import re
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
-from graft.adapters.atomic import blaming
-
-log = logging.getLogger("graft")
+if TYPE_CHECKING:
+    from graft.adapters.tracking.run import OpenRun
 
 
 class TrackingHook:
@@ -23,7 +21,7 @@ class TrackingHook:
     """
 
     def __init__(self) -> None:
-        self._run_id: str | None = None
+        self._run: OpenRun | None = None
         self._device_known = False
 
     @hook_impl
@@ -41,61 +39,45 @@ class TrackingHook:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any) -> None:
         """Open the run with its parameters and the facts that an auditor asks for."""
-        import mlflow
-
-        from graft.adapters.tracking.reaping import PROCESS, this_process
+        from graft.adapters.tracking.connection import TrackingOptions
+        from graft.adapters.tracking.opening import begin_run
 
         self._end_stopped()  # one that was interrupted in this very process, as in a notebook
-        self._open_store()
+        where = "conf mlflow.yml (where experiment is the case that globals.yml names)"
+        options = TrackingOptions.parse(self._settings, where)
         name = "+".join(run_params.get("pipeline_names") or ["whole road"])
+        goes_on = _registering(run_params.get("env"), pipeline)
         # Before MLflow's own last word, which calls every run FINISHED that nothing else ended.
         atexit.register(self._end_stopped)
         self._device_known = False
-        self._run_id = mlflow.start_run(run_name=name, tags={PROCESS: this_process()}).info.run_id
+        self._run = begin_run(options, self._project, name, goes_on)
         try:
-            with blaming(self._artifacts):
-                self._record_start(pipeline)
+            self._record_start(self._run, pipeline, options.lineage.data)
         except Exception as error:
             self.on_pipeline_error(error)
             raise
 
-    def _open_store(self) -> None:
-        from graft.adapters.tracking.connection import TrackingOptions, connect
-        from graft.adapters.tracking.reaping import end_dead_runs
-
-        where = "conf mlflow.yml (where experiment is the case that globals.yml names)"
-        options = TrackingOptions.parse(self._settings, where)
-        self._artifacts = self._project / options.artifact_folder
-        self._asked = options.lineage.data
-        dead = end_dead_runs(connect(options, self._project), options.experiment)
-        if dead:
-            log.info("%d earlier runs ended without a word; they read KILLED now", len(dead))
-
-    def _record_start(self, pipeline: Any) -> None:
-        import mlflow
-
+    def _record_start(self, run: "OpenRun", pipeline: Any, asked: str) -> None:
         from graft.adapters.lineage.dvc_objects import verify_version
         from graft.adapters.tracking.facts import run_facts, tree_facts, uncommitted_diff
 
         diff = uncommitted_diff(self._project)
-        mlflow.set_tags({**run_facts(self._project, self._raw), **tree_facts(self._project, diff)})
-        mlflow.set_tags(verify_version(self._project, self._data_tags(), self._asked))
-        mlflow.log_params(self._parameters(pipeline))
+        run.tags({**run_facts(self._project, self._raw), **tree_facts(self._project, diff)})
+        run.tags(verify_version(self._project, self._data_tags(), asked))
+        run.params(self._parameters(pipeline))
         if diff:
-            mlflow.log_text(diff, "code/uncommitted.diff")
+            run.text(diff, "code/uncommitted.diff")
         lock = self._project / "requirements.lock"
         if lock.is_file():
-            mlflow.log_artifact(str(lock), "code")
+            run.artifact(lock, "code")
 
-    def _record_device(self) -> None:
+    def _record_device(self, run: "OpenRun") -> None:
         """Once the run computes: only PyTorch knows the device, and its import would hold up the
         first step, and steps that never need it."""
-        import mlflow
-
         from graft.adapters.tracking.facts import device_facts
 
         if not self._device_known and "torch" in sys.modules:
-            mlflow.set_tags(device_facts())
+            run.tags(device_facts())
             self._device_known = True
 
     @hook_impl
@@ -103,17 +85,16 @@ class TrackingHook:
         """Record what was saved, in the way its catalog entry asks for."""
         from graft.adapters.tracking.recording import RECORDERS
 
-        if self._run_id is None:
+        if self._run is None:
             return
-        self._record_device()
+        self._record_device(self._run)
         dataset = self._catalog.get(dataset_name)
         kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
         if kind is not None:
             task, _, name = dataset_name.rpartition(".")
-            with blaming(self._artifacts):
-                RECORDERS[kind](task, name, data, dataset.path, self._data_tags())
+            RECORDERS[kind](self._run, task, name, data, dataset.path, self._data_tags())
 
-    @hook_impl
+    @hook_impl(trylast=True)  # what fails there too is no FINISHED
     def after_pipeline_run(self) -> None:
         """The run ended well."""
         self._end("FINISHED")
@@ -126,16 +107,14 @@ class TrackingHook:
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """The run failed, and says of what; a store that fails does not hide that."""
-        import mlflow
-
         from graft.adapters.faults import readable
 
-        run_id = self._run_id
-        if run_id is not None:
+        if self._run is not None:
             said = readable(error) or f"{type(error).__name__}: {error}"
             with suppress(Exception):
+                self._run.tags({"error": said[:5000]})
+            with suppress(Exception):
                 self._end("FAILED")
-                mlflow.MlflowClient().set_tag(run_id, "error", said[:5000])
 
     def _end_stopped(self) -> None:
         """The process ends and nothing has ended the run: it was stopped."""
@@ -143,13 +122,11 @@ class TrackingHook:
             self._end("KILLED")
 
     def _end(self, status: str) -> None:
-        if self._run_id is not None:
-            import mlflow
-
-            self._run_id = None
+        run, self._run = self._run, None
+        if run is not None:
             with suppress(Exception):  # a store that fails by now does not hide how the run ended
-                self._record_device()
-            mlflow.end_run(status)
+                self._record_device(run)
+            run.end(status)
 
     def _parameters(self, pipeline: Any) -> dict[str, str]:
         """Every parameter that the run reads, flat: ``classification.fine_tuning.epochs``."""
@@ -165,6 +142,13 @@ class TrackingHook:
         from graft.adapters.tracking.facts import data_version
 
         return data_version(self._project, self._raw)
+
+
+def _registering(case: str | None, pipeline: Any) -> str:
+    """The command that registers what a run has trained, of the tasks that it went through."""
+    tasks = sorted({node.namespace for node in pipeline.nodes if node.namespace})
+    where = f" --env {case}" if case else ""
+    return f"kedro run{where} --pipelines registration --namespaces {','.join(tasks)}"
 
 
 def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:

@@ -13,14 +13,16 @@ from mlflow.exceptions import MlflowException
 
 COLUMNS = ("image", "path")
 MANIFEST = "sha256.json"
+SERVED_FOLDER = "GRAFT_SERVED_FOLDER"
 
 
 class GraftedImageModel(mlflow.pyfunc.PythonModel):
     """Images in, predictions with calibrated probabilities out: the columns of the signature.
 
     Input columns, one of them per row and the other empty: ``image`` (bytes of a file; base64 in a
-    request) or ``path`` (of a file that this process can read). An image that cannot be used gets
-    its reason in ``error`` and nothing else, so that one bad file does not stop the others.
+    request) or ``path`` (of a file that this process can read; below the folder that the
+    environment variable GRAFT_SERVED_FOLDER names, where it is set). An image that cannot be used
+    gets its reason in ``error`` and nothing else, so that one bad file does not stop the others.
 
     What a task may be asked for beside images (``mask_format`` of masks) are ``params``. In the
     answer to a request bytes are base64, and what is missing is null.
@@ -96,7 +98,20 @@ def _images(table):
         if isinstance(data, bytes | bytearray | memoryview) and len(data):
             yield _plain(bytes(data))
         else:
-            yield Path(path) if isinstance(path, str) and path else None
+            yield _file(path) if isinstance(path, str) and path else None
+
+
+def _file(path):
+    """Where it lies; its refusal where those who ask may not see it."""
+    from graft.vision.errors import UnusableImageError
+
+    folder = os.environ.get(SERVED_FOLDER)
+    try:
+        if not folder or Path(path).resolve().is_relative_to(Path(folder).resolve()):
+            return Path(path)
+    except (OSError, RuntimeError, ValueError):  # a name too long, links in a circle, a zero byte
+        pass
+    return UnusableImageError("the path lies outside the served folder", mend="send its bytes")
 
 
 def _plain(data):

@@ -3,9 +3,11 @@
 import fcntl
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from graft.adapters.faults.tracking import TrackingError
@@ -16,6 +18,12 @@ PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1
 SCHEMES = ("sqlite", *PORTS, "databricks", "databricks-uc", "uc")
 PATIENCE_S = 8.0
 """How long a server or another writer may take to answer."""
+TURN_S = 120.0
+"""How long those before may take who make the same database or look at it."""
+SERVER_FAULT = 500
+"""From this status on it is the server that fails."""
+ASKED = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
+"""A question that a server answers from its database."""
 
 
 @contextmanager
@@ -30,7 +38,7 @@ def usable_store(uri: str) -> Iterator[None]:
         OptionsError: for an address that MLflow cannot keep runs at.
         TrackingError: when the store does not answer, is locked, damaged, or cannot be written.
     """
-    scheme = urlsplit(uri).scheme.partition("+")[0] or uri
+    scheme = _scheme(uri)
     if scheme not in SCHEMES:
         raise OptionsError(
             f"tracking_uri: MLflow cannot keep runs at {uri!r}",
@@ -38,7 +46,7 @@ def usable_store(uri: str) -> Iterator[None]:
             mend="correct it in mlflow.yml or in MLFLOW_TRACKING_URI",
         )
     if not uri.startswith(SQLITE):
-        _knock(uri, scheme)
+        knock(uri, PATIENCE_S)
         yield
         return
     path = Path(uri.removeprefix(SQLITE))
@@ -61,8 +69,21 @@ def _locked(path: Path, uri: str) -> Iterator[None]:
     except OSError as error:
         raise TrackingError(uri, f"unable to open database file ({error})") from error
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        until = time.monotonic() + TURN_S
+        while not has_turn(lock):
+            if time.monotonic() > until:
+                raise TrackingError(uri, "database is locked")
+            time.sleep(0.02)
         yield
+
+
+def has_turn(lock: IO[str]) -> bool:
+    """Whether this process got the lock of an open file, which ends with its process."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _create_database(path: Path) -> None:
@@ -87,15 +108,32 @@ def _check_database(path: Path, uri: str) -> None:
         raise TrackingError(uri, str(error)) from error
 
 
-def _knock(uri: str, scheme: str) -> None:
-    """Any answer will do; what it says is MLflow's to judge."""
+def is_server(uri: str) -> bool:
+    """Whether the store is reached over the network, where whatever answers may cease to."""
+    return _scheme(uri) != "sqlite"
+
+
+def knock(uri: str, patience_s: float) -> None:
+    """Raise `TrackingError` for a server that does not answer in time, or says that it fails.
+
+    Any other answer will do; what it says is MLflow's to judge.
+    """
     import requests
 
+    scheme = _scheme(uri)
     try:
         if scheme in ("http", "https"):
-            requests.get(uri, timeout=PATIENCE_S, stream=True).close()
+            with requests.get(uri.rstrip("/") + ASKED, timeout=patience_s, stream=True) as answer:
+                if answer.status_code >= SERVER_FAULT:
+                    raise TrackingError(uri, f"status {answer.status_code} {answer.reason}")
         elif (host := urlsplit(uri).hostname) is not None and scheme in PORTS:
             address = (host, urlsplit(uri).port or PORTS[scheme])
-            socket.create_connection(address, PATIENCE_S).close()
+            socket.create_connection(address, patience_s).close()
+    except requests.exceptions.SSLError:  # somebody is there
+        return
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError: no port
         raise TrackingError(uri, str(error)) from error
+
+
+def _scheme(uri: str) -> str:
+    return urlsplit(uri).scheme.partition("+")[0] or uri

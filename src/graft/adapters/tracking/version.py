@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from graft.adapters.packing import packed_folder, tree_sha256_of, tree_sha256_stated
+from graft.adapters.atomic import atomic_file
+from graft.adapters.layers import packed_folder
 from graft.vision.errors import DataError
 
 UNKNOWN = "unknown"
@@ -86,6 +88,8 @@ def _is_as_stated(project: Path, path: Path, stated: dict[str, Any]) -> bool:
 
 def _is_unpacked(project: Path, packed: Path, path: Path) -> bool:
     """Whether the folder is what its shards hold, file by file."""
+    from graft.adapters.packing import tree_sha256_of, tree_sha256_stated
+
     try:
         stated = tree_sha256_stated(packed)
         look = _look(path, dict(_walk(project, path)))
@@ -152,10 +156,6 @@ def _remembered(memory: Path) -> dict[str, Any]:
 
 def _remember(memory: Path, known: dict[str, Any]) -> None:
     """Best effort: what is not remembered is compared again."""
-    part = memory.with_suffix(f".{os.getpid()}")
-    try:
-        memory.parent.mkdir(exist_ok=True)
-        part.write_text(json.dumps(known))
-        part.replace(memory)
-    except OSError:
-        part.unlink(missing_ok=True)
+    if memory.parent.parent.is_dir():  # where DVC is at home
+        with suppress(OSError), atomic_file(memory) as part:
+            part.write_text(json.dumps(known))

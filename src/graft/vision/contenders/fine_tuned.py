@@ -12,6 +12,7 @@ from graft.vision.backbones.weights import digest_state
 from graft.vision.contenders.frozen_outputs import store_frozen_outputs
 from graft.vision.contenders.ground import Ground
 from graft.vision.contenders.parents import Parent, start_from_parent
+from graft.vision.contenders.replaying import origin_of
 from graft.vision.imports import code_digest
 from graft.vision.model import GraftedModel, TrainedModel
 from graft.vision.options import Options
@@ -91,6 +92,7 @@ def run_training(
         ground.seed,
         digest,
         folder / f"{name}-{digest[:16]}.safetensors",
+        origin=origin_of(ground, learner),
     ).run()
 
 
@@ -157,6 +159,8 @@ def _finish(
         "overfitting": watch_overfitting(trained.history, ground.task.primary_metric),
         "options": options.model_dump(mode="json"),
         "policy_sha256": digest_of(ground.policy),
+        "machine": trained.machines[-1],
+        **({"machines_before": trained.machines[:-1]} if trained.machines[1:] else {}),
         **(more or {}),
     }
     minutes = before + trained.seconds / 60  # with the probe that it starts from

@@ -6,19 +6,19 @@ rounding.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pandas as pd
 import torch
 
+from graft.vision.ahead import made_ahead
 from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.backbones.weights import digest_state
 from graft.vision.contenders.ground import Ground
 from graft.vision.errors import OptionsError
+from graft.vision.memory import AtOnce
 from graft.vision.model import GraftedModel, as_tensor
 from graft.vision.records import Array, Truth, digest_of, named_rows
 from graft.vision.store import ArrayStore
@@ -28,7 +28,7 @@ from graft.vision.training.options import FineTuningOptions
 from graft.vision.training.precision import Precision
 from graft.vision.training.strategies import always_frozen
 
-RULE = "frozen-outputs-1"
+RULE = "frozen-outputs-2"
 """Changes with what equal names stand for in the store."""
 BATCH = 32
 
@@ -69,7 +69,8 @@ class FrozenOutputs:
             yield Batch(stored, [self._truth(view) for view in chunk], [v.row.id for v in chunk])
 
     def _truth(self, view: View) -> Truth:
-        return {name: self.store.read(f"{view.key}/{name}") for name in view.truth}
+        # Copies: torch warns of arrays that may not be written to.
+        return {name: self.store.read(f"{view.key}/{name}").copy() for name in view.truth}
 
 
 def store_frozen_outputs(
@@ -85,7 +86,8 @@ def store_frozen_outputs(
     _check(options, frozen)
     precision = Precision(options)
     after = AfterFrozen(model, frozen, ground.preprocessing.size_px, precision)
-    store = ArrayStore(folder / "frozen_outputs", _namespace(ground, after, frozen))
+    rule = _rule(ground, after, frozen)
+    store = ArrayStore(folder / "frozen_outputs", digest_of(rule)[:24], rule)
     train, val = ground.split("train"), ground.split("val")
     views = {n: _views(ground, train, n) for n in range(1, options.stored_views + 1)}
     plain = _views(ground, val, 0)
@@ -117,11 +119,11 @@ def _check(options: FineTuningOptions, frozen: Sequence[str]) -> None:
         )
 
 
-def _namespace(ground: Ground, model: AfterFrozen, frozen: Sequence[str]) -> str:
-    """Identifies how outputs are made: other weights, views or precision, other outputs."""
+def _rule(ground: Ground, model: AfterFrozen, frozen: Sequence[str]) -> dict[str, Any]:
+    """How outputs are made: other weights, views or precision, other outputs."""
     state = model.state_dict()
     weights = {name: tensor for name, tensor in state.items() if model.stage_of(name) in frozen}
-    parts = {
+    return {
         "rule": RULE,
         "torch": torch.__version__,
         "precision": "bf16" if model.precision.is_bf16 else "fp32",
@@ -136,7 +138,6 @@ def _namespace(ground: Ground, model: AfterFrozen, frozen: Sequence[str]) -> str
         "frozen": list(frozen),
         "weights": digest_state(weights),
     }
-    return digest_of(parts)[:24]
 
 
 def _views(ground: Ground, rows: pd.DataFrame, number: int) -> list[View]:
@@ -158,17 +159,21 @@ def _compute(
         pixels = ground.pixels.read(view.row.sha256)
         return augmenter(pixels, view.truth, -view.number, view.row.id)
 
-    cv2.setNumThreads(1)
     chunks = [todo[start : start + BATCH] for start in range(0, len(todo), BATCH)]
-    with ThreadPoolExecutor(workers) as pool, store.writer() as writer:
-        ahead = pool.map(draw, chunks[0])
-        for number, chunk in enumerate(chunks):
-            made = list(ahead)
-            ahead = pool.map(draw, chunks[number + 1] if number + 1 < len(chunks) else ())
-            views = model.precision.put(as_tensor([pixels for pixels, _ in made]))
-            outputs = model.frozen_outputs(views).cpu().numpy()
-            for view, output, (_, truth) in zip(chunk, outputs, made, strict=True):
+    at_once = AtOnce("frozen outputs", BATCH)
+    with store.writer() as writer:
+        for chunk, made in zip(chunks, made_ahead(draw, chunks, workers), strict=True):
+            views = model.precision.put(_filled(as_tensor([pixels for pixels, _ in made])))
+            outputs = at_once.computed(model.frozen_outputs, views).cpu().numpy()
+            for view, output, (_, truth) in zip(chunk, outputs, made, strict=False):
                 # Truths first: a key that is there has all that belongs to it.
                 for name, array in truth.items():
                     writer.add(f"{view.key}/{name}", array)
                 writer.add(view.key, output)
+
+
+def _filled(views: torch.Tensor) -> torch.Tensor:
+    """A batch of one size always: kernels chosen by size would give other last bits."""
+    filled = torch.zeros(BATCH, *views.shape[1:], dtype=views.dtype)
+    filled[: len(views)] = views
+    return filled.contiguous(memory_format=torch.channels_last)

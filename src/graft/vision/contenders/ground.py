@@ -17,6 +17,7 @@ from graft.vision.data.options import IngestionOptions
 from graft.vision.data.pixels import PixelStore
 from graft.vision.data.shown_truths import words_shown
 from graft.vision.data.truths import truth_in_words
+from graft.vision.errors import TrainingError
 from graft.vision.model import GraftedModel, ModelCard, TrainedModel
 from graft.vision.options import TaskOptions
 from graft.vision.preprocessing import Frame, Preprocessing, frame_of
@@ -123,8 +124,18 @@ class Ground:
         minutes: float,
         facts: Mapping[str, object],
     ) -> TrainedModel:
-        """Give a model its card."""
+        """Give a model its card; the machine is this one, unless the facts tell another.
+
+        Raises `TrainingError` where a weight is not finite: such a model goes nowhere.
+        """
         model.eval()
+        odd = [n for n, t in model.state_dict().items() if not t.isfinite().all()]
+        if odd:
+            raise TrainingError(
+                f"{contender}: {len(odd)} of its tensors are not finite",
+                found=", ".join(odd[:3]),
+                mend="lower the learning rate, or choose other weights to start from",
+            )
         card = ModelCard(
             task=self.task.name,
             contender=contender,
@@ -137,7 +148,7 @@ class Ground:
             seed=self.seed,
             data_digest=self.data_digest,
             minutes=minutes,
-            facts={**facts, "machine": machine_record()},
+            facts={"machine": machine_record(), **facts},
         )
         return TrainedModel(card, model, self.task)
 

@@ -41,11 +41,15 @@ def _say(
 ) -> ArrayStore:
     """The store of what this model said, in which none of these rows is missing."""
     view = model.card.preprocessing
-    weights, options = digest_state(dict(model.module.state_dict())), model.card.task_options
-    views = "plain" if plain and view.fit == "tiles" else "all"
-    identity = [weights, digest_of(options), view.digest, ground.pixels.options.digest, views]
+    rule = {
+        "weights": digest_state(dict(model.module.state_dict())),
+        "options": digest_of(model.card.task_options),
+        "view": view.digest,
+        "decoding": ground.pixels.options.digest,
+        "views": "plain" if plain and view.fit == "tiles" else "all",
+    }
     folder = Path(ground.pixels.array_store.folder).parent / "outputs"
-    store = ArrayStore(folder, digest_of(identity)[:24])
+    store = ArrayStore(folder, digest_of(rule)[:24], rule)
     missing, step = store.missing(rows["sha256"]), images_at_once(view)
     if missing:
         with store.writer() as writer:
@@ -135,14 +139,15 @@ def judge_contenders(
     models: Sequence[TrainedModel],
     options: EvaluationOptions,
 ) -> dict[str, Any]:
-    """The verdict over all contenders, as a record."""
+    """The verdict over all contenders, the cheapest kind first, as a record."""
     contenders, units = [], []
-    for model in models:
+    for cost, model in enumerate(models):
         rows = of_contender(predictions, model.card.contender)
         units = list(rows["unit"])
         metrics = ground.task.new_metrics(rows, ground.classes)
         notes = tuple(str(note) for note in model.card.facts.get("overfitting", []))  # type: ignore[attr-defined]
-        contenders.append(Contender(model.card.contender, metrics, model.card.minutes, notes))
+        name, minutes = model.card.contender, model.card.minutes
+        contenders.append(Contender(name, metrics, minutes, cost, notes))
     return judge(contenders, ground.task.primary_metric, units, options)
 
 

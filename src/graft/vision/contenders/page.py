@@ -14,8 +14,11 @@ from graft.vision.evaluation.options import EvaluationOptions
 from graft.vision.evaluation.report import ReportMaterial, render_report
 from graft.vision.evaluation.report.pictures import Gallery, encode
 from graft.vision.model import TrainedModel
-from graft.vision.records import digest_of
+from graft.vision.records import DOUBTED, digest_of
 from graft.vision.task import Illustrated, Metrics
+
+BESIDE = ("machine", "machines_before", "options", "frozen")
+"""Facts of a card that are shown elsewhere, or nowhere."""
 
 
 def render_page(
@@ -50,7 +53,7 @@ def render_page(
         reliability=_reliability(ground, rows, metrics),
         worst=gallery.worst_to_best(options.worst_images),
         attention=gallery.looks(chosen, options.attention_images),
-        quality=quality,
+        quality={**quality, DOUBTED: probe_report.get(DOUBTED, [])},
         policy_preview=_as_jpeg(policy_preview),
         facts=_facts(ground, chosen, probe_report, quality),
         figures=own.figures() if own else (),
@@ -80,7 +83,7 @@ def _facts(
     ground: Ground, model: TrainedModel, probe_report: Mapping[str, Any], quality: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     card = model.card
-    training = {k: v for k, v in card.facts.items() if k not in ("machine", "options", "frozen")}
+    training = {k: v for k, v in card.facts.items() if k not in BESIDE}
     return {
         "Chosen model": {
             "contender": card.contender,
@@ -97,6 +100,6 @@ def _facts(
             "sha256 of what was learned from": card.data_digest,
         },
         "Policy": {"preset": ground.policy["preset"], "sha256": digest_of(ground.policy)},
-        "Probe": dict(probe_report),
+        "Probe": {name: said for name, said in probe_report.items() if name != DOUBTED},
         "Machine": card.facts.get("machine", {}),
     }

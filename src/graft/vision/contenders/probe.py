@@ -12,11 +12,12 @@ from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.contenders.ground import Ground
 from graft.vision.contenders.trained_head import train_head
 from graft.vision.data.splits import units_of
+from graft.vision.features.doubts import doubted_truths
 from graft.vision.features.extraction import FrozenFeatures, extract_features
 from graft.vision.features.options import FeatureExtractionOptions, ProbingOptions
 from graft.vision.features.probe import ProbeFit, fit_probe
 from graft.vision.model import TrainedModel
-from graft.vision.records import Array, digest_of
+from graft.vision.records import DOUBTED, Array, digest_of
 
 
 def extract_frozen_features(
@@ -63,7 +64,9 @@ def train_probe(
     else:
         report = train_head(ground, features, model, checkpoint_folder, options)
     minutes = float(report.get("minutes", (time.perf_counter() - started) / 60))
-    return ground.finish("probe", model, "probe", minutes, report), report
+    # The card travels with the model, and says nothing of single images.
+    facts = {name: value for name, value in report.items() if name != DOUBTED}
+    return ground.finish("probe", model, "probe", minutes, facts), report
 
 
 def _solve(
@@ -83,7 +86,10 @@ def _solve(
         options,
         ground.seed,
     )
-    return _report(ground, fit, len(rows), options)
+    truth_texts = ground.rows.set_index("id")["truth"]
+    stated = rows.assign(truth=[truth_texts[name] for name in rows["id"]])
+    doubted = doubted_truths(stated, fit.held_out, ground.classes)
+    return {**_report(ground, fit, len(rows), options), DOUBTED: doubted}
 
 
 def _report(ground: Ground, fit: ProbeFit, images: int, options: ProbingOptions) -> dict[str, Any]:

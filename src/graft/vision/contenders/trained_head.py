@@ -9,6 +9,7 @@ import pandas as pd
 from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.contenders.fine_tuned import training_digest
 from graft.vision.contenders.ground import Ground
+from graft.vision.contenders.replaying import origin_of
 from graft.vision.features.extraction import FrozenFeatures
 from graft.vision.features.options import ProbingOptions
 from graft.vision.model import GraftedModel, HeadOnFeatures, as_tensor
@@ -36,6 +37,7 @@ def train_head(
         epochs=options.epochs,
         learning_rate=options.learning_rate,
         batch_size=options.batch_size,
+        divide_batch_norm=options.divide_batch_norm,
     )
     digest = training_digest("probe", ground, model, options)
     rows = features.table[features.table["split"] == "train"]
@@ -58,6 +60,7 @@ def train_head(
         ground.seed,
         digest,
         checkpoint_folder / f"probe-{digest[:16]}.safetensors",
+        origin=origin_of(ground, model, features=True),
     ).run()
     metric = f"val_{ground.task.primary_metric}"
     best = trained.history[metric].iloc[trained.best_epoch]

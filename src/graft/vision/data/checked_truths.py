@@ -23,14 +23,15 @@ class CheckedTruths:
         known: the only classes that boxes may have; any when empty.
         left_out: objects that the reader could not use: file, row and reason; more are added.
         masks: what each mask file holds, by path.
+        objects_used: shapes that masks are drawn of; boxes that can be used are added.
     """
 
     rule: MaskRule | None = None
     known: tuple[str, ...] = ()
     left_out: list[dict[str, str]] = field(default_factory=list)
     masks: Mapping[str, MaskFacts] = field(default_factory=dict)
-    boxes_stated: int = 0
-    boxes_used: int = 0
+    objects_used: int = 0
+    _of_boxes: bool = False
     _clipped: list[tuple[float, str]] = field(default_factory=list)
     _turned: list[str] = field(default_factory=list)
     _ambiguous: list[str] = field(default_factory=list)
@@ -61,11 +62,18 @@ class CheckedTruths:
             return self._boxes(row, row.boxes, width, height, orientation)
         return row.truth
 
+    @property
+    def objects(self) -> str:
+        """What truths consist of: ``boxes``, ``shapes`` of masks, or nothing of the kind."""
+        if self._of_boxes:
+            return "boxes"
+        return "shapes" if self.rule is not None and self.rule.kind == "polygons" else ""
+
     def findings(self) -> list[str]:
         """What should be known of boxes and masks that are used."""
         found = []
         if self.left_out:
-            beside = f", {self.boxes_used} boxes are used" if self.boxes_stated else ""
+            beside = f", {self.objects_used} {self.objects} are used" if self.objects else ""
             found.append(
                 f"{len(self.left_out)} objects are left out{beside}, their images stay: "
                 + _some([f"{row['row']}: {row['reason']}" for row in self.left_out])
@@ -103,8 +111,8 @@ class CheckedTruths:
         mask: MaskFacts | None = None,
     ) -> str:
         checked = check_boxes(stated, width, height, orientation, self.known)
-        self.boxes_stated += len(stated.boxes)
-        self.boxes_used += len(checked.classes)
+        self._of_boxes = True
+        self.objects_used += len(checked.classes)
         self._remember(row, checked)
         truth = {
             "boxes_xyxy": checked.boxes_xyxy,

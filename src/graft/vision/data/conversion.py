@@ -15,7 +15,7 @@ from graft.vision.records import Array
 
 GROUND = 128
 WIDE_STEPS_MIN = 32
-BAND_PIXELS = 1 << 20
+BAND_PIXELS = 1 << 18
 _CONVERTED = ("CMYK", "YCbCr", "LAB", "HSV")
 
 
@@ -58,7 +58,8 @@ def _bits_of_jpeg2000(data: bytes) -> int:
     return max((bits & 0x7F) + 1 for bits in data[start + 42 : start + 42 + 3 * count : 3])
 
 
-def _bands(pixels: Array) -> Iterator[slice]:
+def bands(pixels: Array) -> Iterator[slice]:
+    """Slices of rows, of about `BAND_PIXELS` pixels each."""
     height, width = pixels.shape[:2]
     rows = max(1, BAND_PIXELS // width)
     return (slice(top, top + rows) for top in range(0, height, rows))
@@ -73,7 +74,7 @@ def _on_ground(pixels: Array, options: DecodingOptions, notes: list[str]) -> Arr
         return np.ascontiguousarray(pixels[:, :, :3])
     notes.append("alpha laid on grey")
     laid = np.empty((*pixels.shape[:2], 3), np.uint8)
-    for rows in _bands(pixels):
+    for rows in bands(pixels):
         weight = alpha[rows].astype(np.uint16)
         mixed = pixels[rows, :, :3] * weight + GROUND * (255 - weight) + 127
         laid[rows] = mixed // 255
@@ -135,7 +136,7 @@ def _range_of(values: Array) -> tuple[float, float]:
 def _stretched(values: Array, low: float, high: float) -> Array:
     """From low..high to 0..255; what lies beyond is clipped."""
     stretched = np.empty(values.shape, np.uint8)
-    for rows in _bands(values):
+    for rows in bands(values):
         scaled = (values[rows].astype(np.float64) - low) * (255 / (high - low))
         stretched[rows] = np.round(scaled).clip(0, 255)
     return stretched

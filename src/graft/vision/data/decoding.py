@@ -118,7 +118,7 @@ def _decode(data: bytes, options: DecodingOptions) -> Decoded:
     notes: list[str] = []
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         _refuse_sizes(image, options)
-        _refuse_hidden_work(image, data)
+        refuse_hidden_work(image, data)
         _refuse_frames(image, options, notes)
         ImageFile.LOAD_TRUNCATED_IMAGES = False
         wide = is_wide_colour(image, data)
@@ -164,8 +164,11 @@ def _refuse_sizes(image: Image.Image, options: DecodingOptions) -> None:
         )
 
 
-def _refuse_hidden_work(image: Image.Image, data: bytes) -> None:
-    """Each scan of a JPEG goes over all of it; a tile of a TIFF is decoded whole."""
+def refuse_hidden_work(image: Image.Image, data: bytes) -> None:
+    """Raise `UnusableImageError` for a file that takes far more work or memory than its pixels.
+
+    Each scan of a JPEG goes over all of it; a tile of a TIFF is decoded whole.
+    """
     if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > SCANS_MAX:
         raise UnusableImageError("too many scans", found=scans, allowed=SCANS_MAX)
     if isinstance(image, TiffImagePlugin.TiffImageFile):

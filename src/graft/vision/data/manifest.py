@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from graft.vision.data.checked_truths import CheckedTruths
 from graft.vision.data.decoding import Decoded, decode
+from graft.vision.data.file_bytes import read_within
 from graft.vision.data.mask_pass import read_masks
 from graft.vision.data.masks import open_masks
 from graft.vision.data.options import IngestionOptions
@@ -23,13 +24,9 @@ from graft.vision.errors import DataError, UnusableImageError
 from graft.vision.records import (
     MANIFEST_COLUMNS,
     QUARANTINE_COLUMNS,
-    digest_of_file,
     new_table,
 )
 from graft.vision.store import Writer
-
-BYTES_MIN, BYTES_PER_PIXEL = 1 << 26, 16
-"""No format needs more, uncompressed and with all that it carries; larger files are not read."""
 
 
 @dataclass
@@ -82,7 +79,12 @@ def _check_truths(
     root: Path, reading: SourceReading, store: PixelStore, options: IngestionOptions
 ) -> CheckedTruths:
     """Read the mask files, where there are any, before images are decoded."""
-    truths = CheckedTruths(reading.mask_rule, options.source.class_names, list(reading.left_out))
+    truths = CheckedTruths(
+        reading.mask_rule,
+        options.source.class_names,
+        list(reading.left_out),
+        objects_used=reading.drawn,
+    )
     paths = [row.mask for row in reading.rows if row.mask]
     if reading.mask_rule is not None and paths:
         folder = open_masks(store.array_store.folder)
@@ -114,18 +116,13 @@ def read_image(path: Path, store: PixelStore) -> tuple[str, Result]:
     """Hash a file, and decode it by the store's rule where the store lacks it.
 
     Returns:
-        The file's SHA-256, empty where it cannot be read; and what decoding gave, or why there is
+        The file's SHA-256, empty where it is not read; and what decoding gave, or why there is
         no image, or None where the store knows either (`PixelStore.facts`).
     """
-    allowed = max(BYTES_MIN, BYTES_PER_PIXEL * store.options.max_pixels)
     try:
-        if (size := path.stat().st_size) > allowed:
-            return digest_of_file(path), UnusableImageError(
-                "too many bytes", found=size, allowed=f"{allowed} for the pixels allowed"
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        return "", UnusableImageError(f"cannot be read ({error.strerror})")
+        data = read_within(path, store.options.max_pixels)
+    except UnusableImageError as error:
+        return "", error
     sha256 = hashlib.sha256(data).hexdigest()
     if store.holds(sha256):  # pixels that were damaged since are decoded again
         return sha256, None
@@ -180,11 +177,11 @@ def _stop_above(
 
 def _stop_above_boxes(share_max: float, truths: CheckedTruths, root: Path) -> None:
     """A wrong unit or size leaves every image in place, and hardly a box."""
-    left_out, total = truths.left_out, truths.boxes_used + len(truths.left_out)
-    if truths.boxes_stated and len(left_out) / total > share_max:
+    left_out, total = truths.left_out, truths.objects_used + len(truths.left_out)
+    if truths.objects and left_out and len(left_out) / total > share_max:
         first = [f"{part['file']} ({part['row']}): {part['reason']}" for part in left_out[:3]]
         raise DataError(
-            f"{len(left_out)} of {total} boxes in {root} cannot be used",
+            f"{len(left_out)} of {total} {truths.objects} in {root} cannot be used",
             found="; ".join(first),
             allowed=f"a share of {share_max:g} (ingestion.quarantine_share_max)",
             mend="mend the annotations, check ingestion.source, or raise the share",

@@ -3,28 +3,35 @@
 A file's values (grey, index, 16 bits, one bit) or colours (RGB, palette) are named by the rule;
 a value that the rule does not name refuses the file, so no pixel is guessed. Palettes go by their
 colours where the rule names all colours used, else by their indices; palettes of greys by whichever
-the rule names, and are refused where it names both otherwise. Alpha must be opaque.
+the rule names, and are refused where it names both otherwise. Alpha must be opaque. Instances in
+JPEG are refused: it blends values, and each blend would be an object.
 """
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
-from graft.vision.data.decoding import FORMATS
+from graft.vision.data.decoding import FORMATS, refuse_hidden_work
 from graft.vision.data.dicom import is_dicom, read_dicom_values
+from graft.vision.data.mask_values import (
+    Colour,
+    all_named,
+    boxes_around,
+    numbered_colours,
+    numbered_values,
+    values_in,
+)
 from graft.vision.data.masks import IGNORED
 from graft.vision.data.polygons import draw_polygons
 from graft.vision.errors import UnusableImageError
 from graft.vision.records import Array, digest_of
 
-Colour = tuple[int, int, int]
-_UNNAMED = -1
 _MOST_NAMES = 255
-_FEW_VALUES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -67,32 +74,27 @@ def read_mask(data: bytes, rule: MaskRule, max_pixels: int) -> Array:
     """
     if rule.kind == "polygons":
         return draw_polygons(data, rule.names, max_pixels)
-    pages = _pages(data, max_pixels, first=rule.pages == "first")
+    pages = _pages(data, rule, max_pixels)
     if len(pages) > 1:
         return _from_pages(pages, rule)
     page = pages[0]
     if rule.kind == "instances":
-        return (_values_of(page) != 0).astype(np.uint8)
-    if page.colours is not None and rule.colours and _all_named(page.colours, rule.colours):
-        return _mapped(_packed(page.colours), _packed_keys(rule.colours), "colours")
+        return (page.pixels != 0).reshape(*page.pixels.shape[:2], -1).any(2).astype(np.uint8)
+    if page.colours is not None and rule.colours and all_named(page.colours, rule.colours):
+        return numbered_colours(page.colours, rule.colours)
     if page.values is None or not rule.values:
-        given = page.colours if page.colours is not None else page.values
-        assert given is not None
-        return _mapped(_packed(given), _packed_keys(rule.colours), "colours")
-    values = page.values
-    if rule.divisor:
-        values = np.where(values >= rule.divisor, values // rule.divisor, values)
+        return numbered_colours(page.pixels, rule.colours)
     if page.colours is not None and page.is_palette:
-        greys = page.colours[:, :, 0].astype(np.int64)
+        greys = page.colours[:, :, 0]
         if (page.colours == greys[:, :, None]).all():
-            return _from_grey_palette(values, greys, rule)
-    return _mapped(values, rule.values, "values")
+            return _from_grey_palette(page.values, greys, rule)
+    return numbered_values(page.values, rule.values, rule.divisor)
 
 
 def _from_grey_palette(values: Array, greys: Array, rule: MaskRule) -> Array:
     """Indices or the greys they show, whichever the rule names; GIFs are renumbered when saved."""
-    ways = [way for way in (values, greys) if np.isin(np.unique(way), list(rule.values)).all()]
-    found = [_mapped(way, rule.values, "values") for way in ways or (values,)]
+    ways = [way for way in (values, greys) if np.isin(values_in(way), list(rule.values)).all()]
+    found = [numbered_values(way, rule.values) for way in ways or (values,)]
     if any((other != found[0]).any() for other in found):
         raise UnusableImageError(
             "a mask whose palette of greys can be read in two ways",
@@ -107,21 +109,9 @@ def read_instances(data: bytes, rule: MaskRule, max_pixels: int) -> tuple[Array,
 
     Corners are whole pixels, right and bottom exclusive. Raises `UnusableImageError`.
     """
-    from scipy.ndimage import find_objects
-
-    pages = _pages(data, max_pixels, first=rule.pages == "first")
-    if len(pages) > 1:
-        raise _several_pages(len(pages))
-    values = _values_of(pages[0])
-    ids, places = np.unique(values, return_inverse=True)
-    slices = find_objects(places.reshape(values.shape) + 1)
-    boxes = [
-        (found[1].start, found[0].start, found[1].stop, found[0].stop)
-        for value, found in zip(ids, slices, strict=True)
-        if value != 0 and found is not None
-    ]
-    height, width = values.shape
-    return np.array(boxes, np.float64).reshape(-1, 4), width, height
+    pixels = _pages(data, rule, max_pixels)[0].pixels
+    height, width = pixels.shape[:2]
+    return boxes_around(pixels), width, height
 
 
 def names_present(mask: Array, names: Sequence[str]) -> list[str]:
@@ -149,55 +139,86 @@ def number_names(
 
 @dataclass(frozen=True)
 class _Page:
-    """``values`` (H, W) int64, ``colours`` (H, W, 3) uint8: what the file can be read as."""
+    """``values`` (H, W) integers, ``colours`` (H, W, 3) uint8: what the file can be read as."""
 
     values: Array | None
     colours: Array | None
     is_palette: bool = False
 
+    @property
+    def pixels(self) -> Array:
+        """The values, else the colours."""
+        given = self.colours if self.values is None else self.values
+        assert given is not None
+        return given
 
-def _pages(data: bytes, max_pixels: int, *, first: bool) -> list[_Page]:
+
+def _pages(data: bytes, rule: MaskRule, max_pixels: int) -> list[_Page]:
+    """All pages that the rule asks for, counted before any of them is decoded."""
     if not data:
-        raise UnusableImageError("the mask is empty")
+        raise UnusableImageError("the mask is empty", mend="export it again")
     if is_dicom(data):
-        return [_page_of(frame) for frame in read_dicom_values(data, max_pixels, first=first)]
+        frames = read_dicom_values(data, max_pixels, first=rule.pages == "first")
+        if len(frames) > 1:
+            _refuse_pages(len(frames), rule)
+        return [_page_of(frame) for frame in frames]
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return _frames(image, max_pixels, first=first)
+            refuse_hidden_work(image, data)
+            if rule.kind == "instances" and image.format in ("JPEG", "MPO"):
+                raise UnusableImageError(
+                    "an instance mask saved as JPEG, which blends values", mend="export it as PNG"
+                )
+            return _frames(image, rule, max_pixels)
     except UnusableImageError:
         raise
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
         raise UnusableImageError(
-            f"a mask that cannot be decoded ({type(error).__name__}: {str(error)[:120]})"
+            f"a mask that cannot be decoded ({type(error).__name__}: {str(error)[:120]})",
+            mend="export it again",
         ) from error
 
 
-def _frames(image: Image.Image, max_pixels: int, *, first: bool) -> list[_Page]:
+def _frames(image: Image.Image, rule: MaskRule, max_pixels: int) -> list[_Page]:
     width, height = image.size
-    count = 1 if first else int(getattr(image, "n_frames", 1))
+    count = 1 if rule.pages == "first" else count_pages(image)
     if width * height * count > max_pixels:
         raise UnusableImageError(
             "a mask of too many pixels",
             found=f"{width}x{height}, {count} pages",
             allowed=f"{max_pixels} in all",
         )
+    if count > 1:
+        _refuse_pages(count, rule)
     pages = []
     for number in range(count):
         image.seek(number)
+        if image.size != (width, height):
+            raise UnusableImageError("a mask whose pages differ in size")
         image.load()
         pages.append(_page(image))
     return pages
 
 
+def count_pages(image: Image.Image) -> int:
+    """How many pages there are; of a TIFF no more than a page too many are counted."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(getattr(image, "n_frames", 1))
+    count = 1
+    with suppress(EOFError):
+        while count <= _MOST_NAMES:  # a hundred thousand pages would take minutes
+            image.seek(count)
+            count += 1
+    return count
+
+
 def _page(image: Image.Image) -> _Page:
     mode = image.mode
     if mode == "P":
-        colours = np.asarray(image.convert("RGB"))
-        return _Page(np.asarray(image).astype(np.int64), colours, is_palette=True)
+        return _Page(np.asarray(image), np.asarray(image.convert("RGB")), is_palette=True)
     if mode in ("1", "L") or mode.startswith("I"):
         values = np.asarray(image)
-        scale = 255 if values.dtype == bool else 1
-        return _Page(values.astype(np.int64) * scale, None)
+        return _Page(values * np.uint8(255) if values.dtype == bool else values, None)
     if mode in ("RGBA", "LA", "PA"):
         pixels = np.asarray(image.convert("RGBA"))
         if int(pixels[:, :, 3].min()) < 255:
@@ -210,84 +231,35 @@ def _page(image: Image.Image) -> _Page:
 
 def _page_of(pixels: Array) -> _Page:
     if pixels.ndim == 2:
-        return _Page(pixels.astype(np.int64), None)
+        return _Page(pixels, None)
     grey = (pixels[:, :, :1] == pixels).all()
-    return _Page(pixels[:, :, 0].astype(np.int64) if grey else None, pixels)
+    return _Page(pixels[:, :, 0] if grey else None, pixels)
 
 
-def _values_of(page: _Page) -> Array:
-    if page.values is not None:
-        return page.values
-    assert page.colours is not None
-    return _packed(page.colours)
-
-
-def _several_pages(count: int) -> UnusableImageError:
-    return UnusableImageError(
-        f"a mask of {count} pages",
-        mend="set ingestion.source.mask_pages to 'first', or to 'classes' where each page is one",
-    )
+def _refuse_pages(count: int, rule: MaskRule) -> None:
+    """Raise `UnusableImageError` unless several pages are a class each."""
+    if rule.pages != "classes" or rule.kind != "classes":
+        several = f"{count}" if count <= _MOST_NAMES else f"more than {_MOST_NAMES}"
+        raise UnusableImageError(
+            f"a mask of {several} pages",
+            mend="set ingestion.source.mask_pages to 'first', or to 'classes' where each page is "
+            "one",
+        )
+    if len(rule.names) - count not in (0, 1):
+        raise UnusableImageError(
+            f"a mask of {count} pages for {len(rule.names)} classes",
+            allowed="a page per class, or all but the first",
+        )
 
 
 def _from_pages(pages: list[_Page], rule: MaskRule) -> Array:
     """One page per class: what it marks. With one name more than pages, the first is the rest."""
-    if rule.pages != "classes" or rule.kind != "classes":
-        raise _several_pages(len(pages))
     rest = len(rule.names) - len(pages)
-    if rest not in (0, 1):
-        raise UnusableImageError(
-            f"a mask of {len(pages)} pages for {len(rule.names)} classes",
-            allowed="a page per class, or all but the first",
-        )
-    marked = np.stack([_values_of(page) != 0 for page in pages])
-    if (marked.sum(0) > 1).any():
-        raise UnusableImageError("a mask whose pages overlap", mend="give each pixel one class")
-    unmarked = 0 if rest else IGNORED
-    return np.where(marked.any(0), marked.argmax(0) + rest, unmarked).astype(np.uint8)
-
-
-# --- values --------------------------------------------------------------------------------------
-
-
-def _packed(colours: Array) -> Array:
-    """Colours (H, W, 3) as one number each; grey (H, W) as the colour it shows."""
-    if colours.ndim == 2:
-        return colours.astype(np.int64) * 0x010101
-    wide = colours.astype(np.int64)
-    return (wide[:, :, 0] << 16) | (wide[:, :, 1] << 8) | wide[:, :, 2]
-
-
-def _packed_keys(colours: Mapping[Colour, int]) -> dict[int, int]:
-    return {(r << 16) | (g << 8) | b: number for (r, g, b), number in colours.items()}
-
-
-def _all_named(colours: Array, named: Mapping[Colour, int]) -> bool:
-    return bool(np.isin(np.unique(_packed(colours)), list(_packed_keys(named))).all())
-
-
-def _mapped(values: Array, numbers: Mapping[int, int], what: str) -> Array:
-    if int(values.min()) >= 0 and int(values.max()) < _FEW_VALUES:  # several times faster
-        found, places = np.arange(int(values.max()) + 1), values
-        used = np.bincount(values.ravel(), minlength=len(found)) > 0
-    else:
-        found, places = np.unique(values, return_inverse=True)
-        used = np.ones(len(found), bool)
-    table = np.array([numbers.get(int(value), _UNNAMED) for value in found], np.int64)
-    unnamed = found[used & (table == _UNNAMED)]
-    if len(unnamed):
-        raise UnusableImageError(
-            f"a mask with {what} that name no class ({_listed(unnamed, what)})",
-            allowed=_listed(sorted(numbers), what),
-            mend="name them in the class table, or list them in ingestion.source.ignored_values; "
-            "where the mask was saved as JPEG, export it again as PNG",
-        )
-    return table[places].reshape(values.shape).astype(np.uint8)
-
-
-def _listed(values: Iterable[int], what: str, most: int = 8) -> str:
-    listed = [int(value) for value in values]
-    texts = [
-        f"{v >> 16}/{v >> 8 & 255}/{v & 255}" if what == "colours" else str(v)
-        for v in listed[:most]
-    ]
-    return ", ".join(texts) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+    mask = np.full(pages[0].pixels.shape[:2], 0 if rest else IGNORED, np.uint8)
+    taken = np.zeros(mask.shape, bool)
+    for number, page in enumerate(pages, start=rest):
+        marked = (page.pixels != 0).reshape(*mask.shape, -1).any(2)
+        if (marked & taken).any():
+            raise UnusableImageError("a mask whose pages overlap", mend="give each pixel one class")
+        mask[marked], taken = number, taken | marked
+    return mask

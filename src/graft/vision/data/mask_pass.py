@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from graft.vision.data.boxes import Corners
+from graft.vision.data.file_bytes import read_within
 from graft.vision.data.mask_files import MaskRule, names_present, read_instances, read_mask
 from graft.vision.errors import UnusableImageError
 from graft.vision.records import Array, digest_of
@@ -95,9 +96,9 @@ def _read_one(
     path: Path, rule: MaskRule, rule_digest: str, store: ArrayStore, max_pixels: int
 ) -> _Read:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return _Read("", None, {"reason": f"the mask cannot be read ({error.strerror})"})
+        data = read_within(path, max_pixels)
+    except UnusableImageError as error:
+        return _Read("", None, {"reason": f"the mask: {error}".rstrip(".")})
     digest = hashlib.sha256(data)
     digest.update(rule_digest.encode())
     key = digest.hexdigest()

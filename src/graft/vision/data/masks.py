@@ -9,7 +9,7 @@ import numpy as np
 from graft.vision.records import Array
 from graft.vision.store import ArrayStore
 
-NAMESPACE = "masks-1"
+NAMESPACE = "masks-2"
 """Changes with the numbers that equal mask files give."""
 
 IGNORED = 255

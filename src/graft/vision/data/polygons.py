@@ -17,6 +17,7 @@ from graft.vision.records import Array
 Points = tuple[tuple[float, float], ...]
 _XML_BYTES_MAX = 1 << 26
 _FAR_PX = 1e6
+_AGAIN = "export it again, or take it out"
 BACKGROUND = "background"
 
 
@@ -41,6 +42,8 @@ class Drawing:
     shapes: list[Shape] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     """Row and reason."""
+    trimmed: list[str] = field(default_factory=list)
+    """Class names that were stated with blanks around them."""
 
 
 def parse_xml(data: bytes) -> ElementTree.Element:
@@ -56,7 +59,7 @@ def parse_xml(data: bytes) -> ElementTree.Element:
         root: ElementTree.Element = parser.close()
         return root
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise UnusableImageError(f"no sound XML ({str(error)[:120]})") from error
+        raise UnusableImageError(f"no sound XML ({str(error)[:120]})", mend=_AGAIN) from error
 
 
 class _WithoutDoctype(ElementTree.TreeBuilder):
@@ -71,9 +74,9 @@ def read_drawing(data: bytes) -> Drawing:
     try:
         record = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise UnusableImageError(f"no sound JSON ({str(error)[:120]})") from error
+        raise UnusableImageError(f"no sound JSON ({str(error)[:120]})", mend=_AGAIN) from error
     if not isinstance(record, dict) or not isinstance(record.get("shapes"), list):
-        raise UnusableImageError("no LabelMe file (no list of shapes)")
+        raise UnusableImageError("no LabelMe file (no list of shapes)", mend=_AGAIN)
     return _from_json(record)
 
 
@@ -129,7 +132,7 @@ def _from_json(record: dict[str, Any]) -> Drawing:
             drawing.left_out.append((row, "shape that is no record; delete it"))
             continue
         kind = str(item.get("shape_type") or "polygon")
-        _add(drawing, str(item.get("label") or "").strip(), kind, item.get("points"), row)
+        _add(drawing, str(item.get("label") or ""), kind, item.get("points"), row)
     return drawing
 
 
@@ -143,7 +146,7 @@ def _from_xml(root: ElementTree.Element) -> Drawing:
     for number, item in enumerate(root.iter("object"), start=1):
         if (item.findtext("deleted") or "0").strip() == "1":
             continue
-        label, row = (item.findtext("name") or "").strip(), f"object {number}"
+        label, row = item.findtext("name") or "", f"object {number}"
         points = [(p.findtext("x"), p.findtext("y")) for p in item.iterfind("polygon/pt")]
         if not points and item.find("segm/box") is not None:
             box = item.find("segm/box")
@@ -155,8 +158,10 @@ def _from_xml(root: ElementTree.Element) -> Drawing:
     return drawing
 
 
-def _add(drawing: Drawing, name: str, kind: str, points: Any, row: str) -> None:
+def _add(drawing: Drawing, stated: str, kind: str, points: Any, row: str) -> None:
     """Add a shape, or say why it cannot be one."""
+    name = stated.strip()
+    drawing.trimmed += [stated] if name not in ("", stated) else []
     try:
         numbers: Points = tuple((float(x), float(y)) for x, y in points)
     except (TypeError, ValueError, OverflowError):
@@ -167,16 +172,30 @@ def _add(drawing: Drawing, name: str, kind: str, points: Any, row: str) -> None:
         reason = f"shape that covers no area ({kind[:20]}); draw a polygon"
     elif not name:
         reason = "shape without a class; name it"
+    elif not _is_text(name):
+        reason = "shape of a class whose name is no text (half a Unicode pair); name it anew"
     elif len(numbers) < least or (kind != "polygon" and len(numbers) > least):
         reason = f"shape of too few or many points ({kind}, {len(numbers)}); redraw it"
     elif not all(math.isfinite(value) for point in numbers for value in point):
         reason = "shape with points that are not finite; redraw it"
     elif max(abs(value) for point in numbers for value in point) > _FAR_PX:
         reason = f"shape with points beyond any image ({_FAR_PX:g} px); redraw it"
+    elif kind == "polygon" and _is_flat(numbers):
+        reason = "shape without area; redraw or delete it"
     else:
         drawing.shapes.append(Shape(name, kind, numbers, row))
         return
     drawing.left_out.append((row, reason))
+
+
+def _is_flat(points: Points) -> bool:
+    """Whether all points lie on one upright or level line; a pen would draw it all the same."""
+    return any(min(side) == max(side) for side in zip(*points, strict=True))
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be written: JSON can escape halves of a pair of code points."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _size(width: Any, height: Any) -> tuple[int, int] | None:

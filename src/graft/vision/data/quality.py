@@ -33,6 +33,7 @@ def quality_report(
         "quarantine_reasons": _counts(
             re.split(r"; | \(", reason)[0] for reason in quarantine["reason"]
         ),
+        "quarantine": _records(quarantine),
         "splits": {name: int((split_manifest["split"] == name).sum()) for name in SPLITS},
         "classes": _classes(split_manifest),
         "boxes": _boxes(split_manifest),

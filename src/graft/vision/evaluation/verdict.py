@@ -19,11 +19,17 @@ BETTER, SAME = "better", "not distinguishable"
 
 @dataclass
 class Contender:
-    """A model with its metrics on the common test images, and the minutes it took."""
+    """A model with its metrics on the common test images, and the minutes it took.
+
+    Attributes:
+        cost: its place among the others by what its kind costs, 0 the cheapest. Not its minutes,
+            which are another on each clock: of equals the same one is chosen each time.
+    """
 
     name: str
     metrics: Metrics
     minutes: float
+    cost: int
     notes: tuple[str, ...] = ()
 
 
@@ -36,7 +42,7 @@ def judge(
     """The verdict as a record: chosen, best, fine_tuning_pays, sentences, table of contenders."""
     drawn = _draw(contenders, primary, units, options)
     values = {c.name: c.metrics.scores()[primary] for c in contenders}
-    best = max(contenders, key=lambda c: (_or_least(values[c.name]), -c.minutes)).name
+    best = max(contenders, key=lambda c: (_or_least(values[c.name]), -c.cost)).name
     differences = {
         c.name: paired_difference(values, drawn, c.name, best, options)
         for c in contenders
@@ -45,7 +51,7 @@ def judge(
     corrected = holm({name: float(found["p_value"]) for name, found in differences.items()})
     level = 1 - options.confidence
     same = [c for c in contenders if c.name == best or corrected[c.name] > level]
-    chosen = min(same, key=lambda c: c.minutes).name
+    chosen = min(same, key=lambda c: c.cost).name
     table = [
         _row(c, values, drawn, differences, corrected, [s.name for s in same], options)
         for c in contenders

@@ -1,22 +1,22 @@
 """Frozen features: stored once per image, view, preprocessing and weights; never stale."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from graft.vision.ahead import made_ahead
 from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.backbones.weights import digest_state
 from graft.vision.data.pixels import PixelStore
 from graft.vision.errors import HarmonyError
 from graft.vision.features.engines import Engine, choose_engine, engine_identity
 from graft.vision.features.options import FeatureExtractionOptions
+from graft.vision.memory import AtOnce, is_out_of_memory
 from graft.vision.model import GraftedModel
 from graft.vision.preprocessing import Preprocessing, view_of
 from graft.vision.records import Array, digest_of
@@ -62,14 +62,49 @@ def extract_features(
 ) -> FrozenFeatures:
     """Compute what the store lacks; a second call on the same data computes nothing.
 
+    Where memory runs out all is computed in batches of half the size, as a store of its own.
+
     Args:
         augment: draws view 1, 2, ... of training images; ``augment_digest`` says how.
+
+    Raises:
+        ResourceError: where memory does not hold one image.
     """
-    identity = engine_identity(model, options.engine, options.precision)
-    namespace = feature_namespace(pixels, model, preprocessing, identity)
+    at_once = AtOnce("frozen features", options.batch_size)
+    while True:
+        try:
+            return _extract(
+                split_manifest,
+                pixels,
+                model,
+                preprocessing,
+                folder,
+                options.model_copy(update={"batch_size": at_once.size}),
+                augment,
+                augment_digest,
+            )
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            found = str(error)
+        at_once.halve(found)  # after the handler: its traceback holds what memory is short of
+
+
+def _extract(
+    split_manifest: pd.DataFrame,
+    pixels: PixelStore,
+    model: GraftedModel,
+    preprocessing: Preprocessing,
+    folder: Path,
+    options: FeatureExtractionOptions,
+    augment: Augment | None,
+    augment_digest: str,
+) -> FrozenFeatures:
+    rule = feature_rule(pixels, model, preprocessing, options)
+    namespace = digest_of(rule)[:24]
     table = _plan(split_manifest, options.augmented_views, augment_digest)
     table["namespace"] = namespace
-    store = ArrayStore(folder, namespace)
+    store = ArrayStore(folder, namespace, rule)
     missing = set(store.missing(table["key"]))
     todo = table[table["key"].isin(missing)].drop_duplicates("key")
     if len(todo):
@@ -109,19 +144,23 @@ def as_stored(features: Array, kind: type[np.floating[Any]]) -> Array:
     return features.astype(kind, copy=False)
 
 
-def feature_namespace(
-    pixels: PixelStore, model: GraftedModel, preprocessing: Preprocessing, engine: str
-) -> str:
-    """Identifies how features are made: other decoding, view, weights or engine, other features."""
-    parts = {
+def feature_rule(
+    pixels: PixelStore,
+    model: GraftedModel,
+    preprocessing: Preprocessing,
+    options: FeatureExtractionOptions,
+) -> dict[str, Any]:
+    """How features are made: other decoding, view, weights or engine, other features."""
+    engine = engine_identity(model, options.engine, options.precision)
+    return {
         "decoding": pixels.options.digest,
         "view": preprocessing.digest,
         "architecture": model.backbone.contract.architecture,
         "maps": getattr(model.backbone, "reductions", None),
         "weights": digest_state(dict(model.backbone.state_dict())),
-        "engine": engine,
+        # Sums over batches of another size end in other bits.
+        "engine": f"{engine} in batches of {options.batch_size}",
     }
-    return digest_of(parts)[:24]
 
 
 def _plan(split_manifest: pd.DataFrame, views: int, augment_digest: str) -> pd.DataFrame:
@@ -157,30 +196,13 @@ def _compute(
             return augment(found, sample_id, view)
         return view_of(found, preprocessing)
 
-    cv2.setNumThreads(1)
     rows = list(zip(todo["id"], todo["sha256"], todo["view"], strict=True))
-    keys = list(todo["key"])
+    keys = iter(todo["key"])
+    chunks = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
     progress = tqdm(total=len(rows), desc="features", mininterval=2, leave=False, disable=None)
-    with ThreadPoolExecutor(2) as pool, store.writer() as writer, progress:
-        for start, views in _ahead(pool, rows, make, batch_size):
+    with store.writer() as writer, progress:
+        for views in made_ahead(make, chunks, workers=2):
             features = as_stored(engine.features(np.stack(views)), kind)
-            for key, feature in zip(keys[start:], features, strict=False):
-                writer.add(key, feature)
+            for feature in features:
+                writer.add(next(keys), feature)
             progress.update(len(views))
-
-
-def _ahead(
-    pool: ThreadPoolExecutor,
-    rows: list[tuple[str, str, int]],
-    make: Callable[[tuple[str, str, int]], Array],
-    size: int,
-) -> Iterator[tuple[int, list[Array]]]:
-    """Yield batches of views in order, two batches ahead of what is asked for."""
-    starts = list(range(0, len(rows), size))
-    futures = [[pool.submit(make, row) for row in rows[s : s + size]] for s in starts[:2]]
-    for number, start in enumerate(starts):
-        if number + 2 < len(starts):
-            ahead = starts[number + 2]
-            futures.append([pool.submit(make, row) for row in rows[ahead : ahead + size]])
-        done, futures[number] = [future.result() for future in futures[number]], []
-        yield start, done

@@ -37,3 +37,5 @@ class ProbingOptions(Options):
     """Of such a head."""
     batch_size: int = Field(default=16, ge=1)
     """Of such a head."""
+    divide_batch_norm: bool = False
+    """Of such a head: as in `graft.vision.training.options`."""

@@ -25,14 +25,29 @@ TOLERANCE = 1e-8
 
 
 @dataclass
+class HeldOut:
+    """What heads say of the rows that they were not fitted on, each row once.
+
+    ``losses`` (N,) of the stated truth; ``outputs`` (N, C).
+    """
+
+    losses: Array
+    outputs: Array
+
+
+@dataclass
 class ProbeFit:
-    """The chosen strength, how each strength did, and the fitted head's weight and bias."""
+    """The chosen strength, how each strength did, and the fitted head's weight and bias.
+
+    ``held_out`` is None where nothing could be held out.
+    """
 
     strength: float
     fold_losses: dict[float, list[float]]
     weight: torch.Tensor
     bias: torch.Tensor
     neighbours_score: float
+    held_out: HeldOut | None = None
 
 
 def fit_probe(
@@ -57,7 +72,7 @@ def fit_probe(
     _check(features, head)
     assert isinstance(head, nn.Linear)
     axes = Axes.of(features)
-    losses = _cross_validate(task, classes, axes.places, truths, units, options, seed)
+    losses, folds = _cross_validate(task, classes, axes.places, truths, units, options, seed)
     strength = _choose_strength(losses)
     regression = Regression(task, classes, axes.places, truths)
     weight, bias = axes.fold_in(
@@ -67,7 +82,8 @@ def fit_probe(
         head.weight.copy_(weight)
         head.bias.copy_(bias)
     score = neighbours_score(task, classes, features, truths, units, options.neighbours)
-    return ProbeFit(strength, losses, weight, bias, score)
+    held_out = _held_out(folds, strength, len(truths)) if folds else None
+    return ProbeFit(strength, losses, weight, bias, score, held_out)
 
 
 def _check(features: Array, head: nn.Module) -> None:
@@ -92,8 +108,8 @@ def _cross_validate(
     units: Sequence[str],
     options: ProbingOptions,
     seed: int,
-) -> dict[float, list[float]]:
-    """Held-out loss of each strength on each fold.
+) -> tuple[dict[float, list[float]], list["_Fold"]]:
+    """Held-out loss of each strength on each fold, and the folds.
 
     The loss over the strengths has one valley: once every fold is past it, no more are tried.
     """
@@ -105,14 +121,23 @@ def _cross_validate(
         )
     ]
     if not folds:
-        return {strength: [] for strength in strengths}
+        return {strength: [] for strength in strengths}, []
     losses: dict[float, list[float]] = {}
     for strength in strengths:
         before = list(losses.values())[-1:]
         losses[strength] = [fold.loss(strength) for fold in folds]
         if before and all(np.array(losses[strength]) > before[0]):
             break
-    return losses
+    return losses, folds
+
+
+def _held_out(folds: list["_Fold"], strength: float, count: int) -> HeldOut:
+    rows = np.concatenate([fold.held for fold in folds])
+    said = [fold.said(strength) for fold in folds]
+    losses, outputs = (np.concatenate(parts) for parts in zip(*said, strict=True))
+    order = np.argsort(rows)
+    assert len(order) == count
+    return HeldOut(losses[order], outputs[order])
 
 
 def _choose_strength(losses: dict[float, list[float]]) -> float:
@@ -139,14 +164,20 @@ class _Fold:
             Regression(task, classes, places[rows], [truths[i] for i in rows])
             for rows in (train, held)
         )
-        self._head: Head | None = None
+        self.held = held
+        self._heads: dict[float, Head] = {}
 
     def loss(self, strength: float) -> float:
         """On what was held out."""
-        self._head = self._train.solve(
-            strength, self._head, FOLD_STEPS, FOLD_TOLERANCE, torch.float32
-        )
-        return self._held.loss(self._head)
+        before = list(self._heads.values())[-1] if self._heads else None
+        head = self._train.solve(strength, before, FOLD_STEPS, FOLD_TOLERANCE, torch.float32)
+        self._heads[strength] = head
+        return self._held.loss(head)
+
+    def said(self, strength: float) -> tuple[Array, Array]:
+        """Losses and outputs of what was held out, by the head of a strength that was tried."""
+        head = self._heads[strength]
+        return self._held.row_losses(head), self._held.outputs(head).numpy()
 
 
 def _folds(

@@ -101,7 +101,20 @@ class Regression:
 
     def loss(self, head: Head) -> float:
         """Mean loss of a head, unshrunk."""
-        return float(self._loss((head @ self._columns.to(head.dtype)).T))
+        return float(self._loss(self.outputs(head)))
+
+    def outputs(self, head: Head) -> torch.Tensor:
+        """(N, C) what a head says of each row."""
+        return (head @ self._columns.to(head.dtype)).T
+
+    def row_losses(self, head: Head) -> Array:
+        """(N,) loss of each row alone, unshrunk."""
+        outputs = self.outputs(head)
+        losses = [
+            self._task.loss(outputs[row : row + 1], [truth], self._classes, PLAIN)
+            for row, truth in enumerate(self._truths)
+        ]
+        return torch.stack(losses).double().numpy()
 
     def _loss(self, outputs: torch.Tensor) -> torch.Tensor:
         return self._task.loss(outputs, self._truths, self._classes, PLAIN)

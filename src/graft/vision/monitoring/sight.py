@@ -12,15 +12,15 @@ import pandas as pd
 from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.data.pixels import PixelStore
 from graft.vision.data.splits import classes_of
-from graft.vision.features.engines import Engine, choose_engine, engine_identity
-from graft.vision.features.extraction import as_stored, feature_namespace, stored_kind
+from graft.vision.features.engines import Engine, choose_engine
+from graft.vision.features.extraction import as_stored, feature_rule, stored_kind
 from graft.vision.features.options import FeatureExtractionOptions
 from graft.vision.model import GraftedModel
 from graft.vision.monitoring.batch import Batch, class_columns
 from graft.vision.monitoring.image_statistics import image_statistics
 from graft.vision.monitoring.shifts import SHIFTS, STRENGTHS
 from graft.vision.preprocessing import Preprocessing, view_of
-from graft.vision.records import Array
+from graft.vision.records import Array, digest_of
 from graft.vision.store import ArrayStore
 
 Shapes = Sequence[tuple[int, int, int]]
@@ -125,8 +125,8 @@ class Sight:
 
     @cached_property
     def _namespace(self) -> str:
-        engine = engine_identity(self.model, self.options.engine, self.options.precision)
-        return feature_namespace(self.pixels, self.model, self.preprocessing, engine)
+        rule = feature_rule(self.pixels, self.model, self.preprocessing, self.options)
+        return digest_of(rule)[:24]
 
     @cached_property
     def _engine(self) -> Engine:

@@ -10,7 +10,13 @@ from graft.vision.data.manifest import keep_image, read_image
 from graft.vision.data.near_copies import clusters_of, find_near_copies
 from graft.vision.data.options import IngestionOptions
 from graft.vision.data.pixels import PixelStore, facts_of
-from graft.vision.data.sources.reading import compile_group_pattern, group_of, stays_inside
+from graft.vision.data.sources.reading import (
+    compile_group_pattern,
+    group_of,
+    is_readable_name,
+    printable,
+    stays_inside,
+)
 from graft.vision.data.splits import units_of
 from graft.vision.errors import UnusableImageError
 from graft.vision.records import QUARANTINE_COLUMNS, new_table
@@ -44,7 +50,7 @@ def read_unlabelled(
                 facts = _facts(file, folder, pixels, writer)
             except UnusableImageError as error:
                 reason = str(error).rstrip(".")
-                refused.append({"file": name, "row": "", "reason": reason})
+                refused.append({"file": printable(name), "row": "", "reason": reason})
                 continue
             if facts["sha256"] not in seen:
                 seen.add(facts["sha256"])
@@ -62,6 +68,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _facts(file: Path, folder: Path, pixels: PixelStore, writer: Writer) -> dict[str, Any]:
     """Digest, width and height. Raises `UnusableImageError`."""
+    if not is_readable_name(file.as_posix()):
+        raise UnusableImageError("the name is not UTF-8; rename the file")
     if not stays_inside(folder, file):
         raise UnusableImageError("leads outside the folder")
     sha256, result = read_image(file, pixels)

@@ -1,8 +1,6 @@
 """Batches in an order and with contents that depend on seed and epoch alone."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -10,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from graft.vision.ahead import made_ahead
 from graft.vision.augmentation.sampling import Augmenter, sample_seed
 from graft.vision.data.pixels import PixelReader
 from graft.vision.model import as_tensor
@@ -40,6 +39,7 @@ class TrainingBatches:
     Args:
         ids: of the samples, by place.
         make: must depend on place and epoch alone.
+        workers: threads that make samples ahead; with 0 they are made when asked for.
         balance: probability of each place, when sampling balances classes.
     """
 
@@ -72,25 +72,16 @@ class TrainingBatches:
 
     def epoch(self, epoch: int, size_px: int | None = None) -> Iterator[Batch]:
         """All full batches of an epoch; views are shrunk to a side of ``size_px``."""
-        cv2.setNumThreads(1)
-        order = self.order(epoch)
+        order = [int(place) for place in self.order(epoch)]
         chunks = [order[i * self.size : (i + 1) * self.size] for i in range(len(self))]
-        with ThreadPoolExecutor(self._workers) as pool:
-            ahead: deque[list[object]] = deque()
-            for chunk in chunks:
-                ahead.append([pool.submit(self._sample, int(i), epoch, size_px) for i in chunk])
-                if len(ahead) > 2:
-                    yield self._gather(ahead.popleft())
-            while ahead:
-                yield self._gather(ahead.popleft())
 
-    def _sample(self, i: int, epoch: int, size_px: int | None) -> tuple[Array, Truth, str]:
-        view, truth = self._make(i, epoch)
-        return view if size_px is None else shrunk(view, size_px), truth, self._ids[i]
+        def make(place: int) -> tuple[Array, Truth, str]:
+            view, truth = self._make(place, epoch)
+            return view if size_px is None else shrunk(view, size_px), truth, self._ids[place]
 
-    def _gather(self, futures: list[object]) -> Batch:
-        views, truths, ids = zip(*(f.result() for f in futures), strict=True)  # type: ignore[attr-defined]
-        return Batch(as_tensor(views), list(truths), list(ids))
+        for made in made_ahead(make, chunks, self._workers):
+            views, truths, ids = zip(*made, strict=True)
+            yield Batch(as_tensor(views), list(truths), list(ids))
 
 
 def shrunk(view: Array, size_px: int) -> Array:

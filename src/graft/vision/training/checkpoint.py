@@ -2,7 +2,11 @@
 
 import json
 import logging
-from collections.abc import Mapping
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,8 @@ FACTS = (
     "done",
     "seconds",
     "steps",
+    "images_at_once",
+    "machines",
     "tensors",
 )
 CHECKSUM = "sha256"
@@ -59,16 +65,16 @@ class Checkpoint:
             for part, tensors in self.tensors.items()
             for name, tensor in tensors.items()
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
         # The names, so that a file which lacks one tensor is known for it.
         facts = json.dumps({**self.facts, "tensors": sorted(flat)})
-        save_file(flat, part, metadata={"facts": facts, CHECKSUM: _checksum(facts, flat)})
-        if self.facts.get("done"):
-            _previous(path).unlink(missing_ok=True)
-        elif path.exists():
-            path.replace(_previous(path))
-        part.replace(path)
+        with folder_beside(path) as folder:
+            part = folder / path.name
+            save_file(flat, part, metadata={"facts": facts, CHECKSUM: _checksum(facts, flat)})
+            if self.facts.get("done"):
+                _previous(path).unlink(missing_ok=True)
+            elif path.exists():
+                path.replace(_previous(path))
+            part.replace(path)
 
 
 def last_checkpoint(path: Path, digest: str) -> Checkpoint | None:
@@ -142,6 +148,39 @@ def _missing(facts: Mapping[str, Any], flat: Mapping[str, torch.Tensor]) -> list
 def _checksum(facts: str, flat: Mapping[str, torch.Tensor]) -> str:
     """SHA-256 over names, shapes and bytes of the tensors, and the facts."""
     return digest_text(digest_state(dict(flat)) + facts)
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """An empty folder for what is not whole yet: safetensors writes under names of its own, which
+    a killed run leaves and nobody else could tell from files that are wanted.
+
+    Raises `OSError` with the path's name where the disk is full.
+    """
+    folder = path.with_name(f".{path.name}.part")
+    if folder.is_file():  # of an earlier version
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    except SafetensorError as error:  # which tells of the disk in words alone
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def told_of_machines(before: Mapping[str, object], here: Mapping[str, object]) -> str:
+    """What it means that another class of machine goes on with a training."""
+    odd = [name for name, value in here.items() if before.get(name) != value]
+    said = "; ".join(f"{name} {here[name]}, before {before.get(name)}" for name in odd)
+    return (
+        f"goes on on another class of machine ({said}): it ends close to the run that nothing "
+        "stopped, and no longer bit for bit the same"
+    )
 
 
 def _previous(path: Path) -> Path:

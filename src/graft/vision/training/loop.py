@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from graft.vision.backbones.freezing import set_training_mode
 from graft.vision.backbones.weights import digest_state
 from graft.vision.errors import TrainingError
 from graft.vision.model import Learner
+from graft.vision.runtime import machine_record
 from graft.vision.task import ClassTable, LossOptions, Task
 from graft.vision.training.averaging import MovingAverage
 from graft.vision.training.batches import Batch, TrainingBatches
@@ -25,10 +26,13 @@ from graft.vision.training.checkpoint import (
     last_checkpoint,
     optimizer_tensors,
     restore_optimizer,
+    told_of_machines,
 )
+from graft.vision.training.gradients import Gradients
 from graft.vision.training.mixing import mix_views
 from graft.vision.training.options import FineTuningOptions
 from graft.vision.training.precision import Precision
+from graft.vision.training.refused import Met, RefusedBatch, refusal
 from graft.vision.training.schedule import rate_at
 from graft.vision.training.sizes import size_at
 from graft.vision.training.strategies import (
@@ -52,6 +56,9 @@ class Trained:
     epochs: int
     seconds: float
     frozen: dict[str, object] = field(default_factory=dict)
+    machines: list[dict[str, object]] = field(default_factory=list)
+    """The classes of machine that trained, in turn: where there is one, all is repeatable bit for
+    bit on it."""
 
 
 class Training:
@@ -62,6 +69,7 @@ class Training:
             training of the same digest is not run again.
         checkpoint: where it is kept; None keeps nothing.
         after_epoch: called with each epoch's row of the history.
+        origin: how the model is built, for whoever meets a refused batch again (plain values).
     """
 
     def __init__(
@@ -78,15 +86,22 @@ class Training:
         digest: str,
         checkpoint: Path | None,
         after_epoch: Callable[[dict[str, float]], None] | None = None,
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.task, self.classes = name, task, classes
         self.batches, self.validation = batches, validation
         self.loss_options, self.options, self.seed = loss_options, options, seed
         self.digest, self.checkpoint, self.after_epoch = digest, checkpoint, after_epoch
+        self.origin = dict(origin or {})
         self.precision = Precision(options)
         self.model = model.to(self.precision.device).to(memory_format=torch.channels_last)
         self.start = {name: t.detach().clone() for name, t in model.state_dict().items()}
         self.moving = moving_tensors(model, options)
+        state = self.model.state_dict()
+        self.floating = [state[n] for n in sorted(self.moving) if state[n].is_floating_point()]
+        self.gradients = Gradients(
+            name, task, classes, self.model, self.precision, loss_options, options
+        )
         self.names: dict[torch.Tensor, str] = {
             parameter: name for name, parameter in model.named_parameters()
         }
@@ -98,6 +113,7 @@ class Training:
         self.best_score, self.best_epoch = (-math.inf, -math.inf), -1
         self.epoch, self.epochs, self.seconds, self.steps = 0, options.epochs, 0.0, 0
         self.done = False
+        self.machines = [machine_record()]
 
     def run(self) -> Trained:
         """Train to the end.
@@ -123,6 +139,7 @@ class Training:
             self.epochs,
             self.seconds,
             self._prove_frozen(),
+            self.machines,
         )
 
     def _run_epoch(self, epoch: int) -> None:
@@ -147,26 +164,15 @@ class Training:
         factor = rate_at(step, self.epochs * steps, self.options.warmup_share)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        with self.precision.around(self.model):
-            loss = self._loss(batch, generator)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            self._refuse(batch, epoch, number, f"a loss of {value}")
-        gathered = min(each, len(self.batches) - number // each * each)
-        self.precision.backward(loss / gathered)
-        if (number + 1) % each == 0 or number + 1 == len(self.batches):
-            self._move(batch, epoch, number)
-        return value
-
-    def _loss(self, batch: Batch, generator: np.random.Generator) -> torch.Tensor:
         mix = mix_views(batch.views, self.options, generator)
-        outputs = self.model(self.precision.put(batch.views if mix is None else mix.views))
-        loss = self.task.loss(outputs, batch.truths, self.classes, self.loss_options)
-        if mix is None:
-            return loss
-        partners = [batch.truths[i] for i in mix.partner]
-        other = self.task.loss(outputs, partners, self.classes, self.loss_options)
-        return mix.share * loss + (1 - mix.share) * other
+        met = Met(batch, mix, epoch, number, torch.get_rng_state())
+        gathered = min(each, len(self.batches) - number // each * each)
+        value = self.gradients.add(batch, mix, gathered)
+        if not math.isfinite(value):
+            self._refuse(met, f"a loss of {value}")
+        if (number + 1) % each == 0 or number + 1 == len(self.batches):
+            self._move(met)
+        return value
 
     @torch.no_grad()
     def _pull(self) -> None:
@@ -182,15 +188,16 @@ class Training:
                     start = self.start[self.names[parameter]]
                     parameter.lerp_(start.to(parameter.device), share)
 
-    def _move(self, batch: Batch, epoch: int, number: int) -> None:
+    def _move(self, met: Met) -> None:
         """One step of the optimiser, unless a gradient is not finite: then nothing moves."""
         moving = [p for g in self.optimizer.param_groups for p in g["params"] if p.grad is not None]
         limit = self.options.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(moving, limit)
         if not torch.isfinite(norm):
-            self._refuse(batch, epoch, number, f"a gradient norm of {float(norm)}")
+            self._refuse(met, f"a gradient norm of {float(norm)}")
         self.optimizer.step()
         self._pull()
+        self._check_weights(met)
         self.optimizer.zero_grad(set_to_none=True)
         self.steps += 1
         if self.average:
@@ -218,6 +225,7 @@ class Training:
             "learning_rate": self.optimizer.param_groups[-1]["lr"],
             "images_per_s": images / max(trained, 1e-9),
             "seconds": self.seconds,
+            "images_at_once": min(self.gradients.at_once.size, self.batches.size),
         }
         self.history.append(row)
         self.epoch = epoch + 1
@@ -289,10 +297,7 @@ class Training:
         times = []
         started = time.perf_counter()
         for number, batch in enumerate(self.batches.epoch(0)):
-            with self.precision.around(self.model):
-                outputs = self.model(self.precision.put(batch.views))
-                loss = self.task.loss(outputs, batch.truths, self.classes, self.loss_options)
-            self.precision.backward(loss)
+            self.gradients.add(batch, None)
             times.append(time.perf_counter() - started)
             started = time.perf_counter()
             if number + 1 == count:
@@ -301,12 +306,26 @@ class Training:
         self.model.load_state_dict(self.start)
         return 1.1 * float(np.median(times[1:] or times))
 
-    def _refuse(self, batch: Batch, epoch: int, number: int, what: str) -> None:
-        raise TrainingError(
-            f"{self.name}: epoch {epoch + 1}, batch {number + 1} gave {what}; nothing moved",
-            found=f"images {', '.join(batch.ids[:4])} and {max(0, len(batch.ids) - 4)} more",
-            mend="look at these images, or lower the learning rate; the last checkpoint is whole",
-        )
+    def _check_weights(self, met: Met) -> None:
+        """A step itself may overflow, of which no gradient tells."""
+        largest = torch.stack(torch._foreach_norm(self.floating, ord=math.inf))
+        if not bool(largest.isfinite().all()):
+            raise TrainingError(
+                f"{self.name}: the step after {met} left weights that are not finite",
+                mend="lower the learning rate; the last checkpoint is whole",
+            )
+
+    def _refuse(self, met: Met, what: str) -> None:
+        """Stop, and leave the batch to be met again beside the checkpoint."""
+        facts = {
+            "name": self.name,
+            "epochs": self.epochs,
+            "found": what,
+            "options": self.options.model_dump(mode="json"),
+            "loss_options": self.loss_options.model_dump(mode="json"),
+            "origin": self.origin,
+        }
+        raise refusal(RefusedBatch(met, self.model.state_dict(), facts), self.checkpoint)
 
     def _prove_frozen(self) -> dict[str, object]:
         """Digests of what must not move, before and after."""
@@ -336,6 +355,8 @@ class Training:
             "done": self.done,
             "seconds": self.seconds,
             "steps": self.average.steps if self.average else self.steps,
+            "images_at_once": self.gradients.at_once.size,
+            "machines": self.machines,
         }
         if self.done:  # the rest is only needed to go on
             tensors = {"best": self.best}
@@ -354,8 +375,13 @@ class Training:
         if self.average and not self.done:
             self.average.state, self.average.steps = found.tensors["average"], self.steps
         restore_optimizer(self.optimizer, self.names, found.tensors["optimizer"])
+        self.gradients.at_once.size = facts["images_at_once"]
         state = "is done already" if self.done else f"goes on after epoch {self.epoch}"
         log.info("    %s %s", self.name, state)
+        here, self.machines = self.machines[-1], facts["machines"]
+        if not self.done and self.machines[-1] != here:
+            log.warning("    %s %s", self.name, told_of_machines(self.machines[-1], here))
+            self.machines = [*self.machines, here]
 
 
 def _shown(value: float) -> str:

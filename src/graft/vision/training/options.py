@@ -46,5 +46,9 @@ class FineTuningOptions(Options):
     """Whether BatchNorm uses and updates batch statistics where its stage learns."""
     gradient_clip: float | None = Field(default=1.0, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    workers: int = Field(default=2, ge=1)
-    """Threads that augment."""
+    divide_batch_norm: bool = False
+    """Where memory does not hold a batch it is computed in parts, and gradients stay as they were.
+    BatchNorm that learns from each batch would learn from each part, which is other mathematics:
+    then training stops, unless this is true."""
+    workers: int = Field(default=2, ge=0)
+    """Threads that augment ahead of the steps; 0 augments between them."""

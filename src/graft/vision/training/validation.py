@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from graft.vision.errors import TrainingError
+from graft.vision.memory import AtOnce
 from graft.vision.preprocessing import Frame
 from graft.vision.task import ClassTable, LossOptions, Task
 from graft.vision.training.batches import Batch
 
 CACHE_BYTES = 1 << 30
 """What the validation split's batches may take in memory to be kept."""
+MOST = 1 << 20
+"""Images at once, before memory has run out: batches are smaller."""
 
 
 @dataclass
@@ -30,21 +34,33 @@ class Validation:
     words: Sequence[str]
     frames: Sequence[Frame]
     batches: Callable[[], Iterable[Batch]]
+    at_once: AtOnce = field(default_factory=lambda: AtOnce("validation", MOST), init=False)
     _kept: list[Batch] | None = field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.words)
 
     def score(self, model: nn.Module) -> dict[str, float]:
-        """``loss`` and ``score`` (the primary metric); NaN when undefined or the split is empty."""
+        """``loss`` and ``score`` (the primary metric); NaN when undefined or the split is empty.
+
+        Raises:
+            TrainingError: where outputs are not finite, though the weights may be.
+            ResourceError: where memory does not hold one image.
+        """
         if not self.words:
             return {"loss": float("nan"), "score": float("nan")}
         model.eval()
         device = next(model.parameters()).device
         outputs, losses = [], 0.0
+
+        def compute(views: torch.Tensor) -> torch.Tensor:
+            said: torch.Tensor = model(views.to(device)).float().cpu()
+            return said
+
         with torch.inference_mode():
             for batch in self._batches():
-                found = model(batch.views.to(device)).float().cpu()
+                found = self.at_once.computed(compute, batch.views)
+                _check(found, batch)
                 loss = self.task.loss(found, batch.truths, self.classes, LossOptions())
                 losses += float(loss) * len(batch.ids)
                 outputs.append(found)
@@ -65,3 +81,14 @@ class Validation:
                 return self.batches()
         self._kept = found
         return found
+
+
+def _check(outputs: torch.Tensor, batch: Batch) -> None:
+    odd = ~outputs.flatten(1).isfinite().all(dim=1)
+    if bool(odd.any()):
+        names = [name for name, is_odd in zip(batch.ids, odd, strict=True) if is_odd]
+        raise TrainingError(
+            "the outputs of validation images are not finite",
+            found=f"{', '.join(names[:4])} and {max(0, len(names) - 4)} more",
+            mend="look at these images, or lower the learning rate; the last checkpoint is whole",
+        )

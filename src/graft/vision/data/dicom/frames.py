@@ -82,7 +82,7 @@ def _refuse_short_or_large(dataset: "Dataset", options: DecodingOptions, index: 
         return
     frame = get_frame(dataset.PixelData, index, number_of_frames=frame_count(dataset))
     try:
-        with Image.open(io.BytesIO(frame)) as image:
+        with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
             width, height = image.size
     except Exception:  # RLE, and what Pillow does not read: its decoder goes by the header
         return

@@ -1,9 +1,15 @@
-"""From a DICOM frame's stored values to what is seen: uint8 grey or RGB."""
+"""From a DICOM frame's stored values to what is seen: uint8 grey or RGB.
 
+Values are rescaled and windowed as floats, band by band of rows, so that a large frame takes little
+more memory than its stored values and its pixels.
+"""
+
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graft.vision.data.conversion import bands
 from graft.vision.data.options import DecodingOptions
 from graft.vision.errors import UnusableImageError
 from graft.vision.records import Array
@@ -31,11 +37,11 @@ def show_colour(
     if space != "RGB":
         notes.append(f"converted from {space[:16]}")
     bits = _stored_bits(dataset, options)
-    if bits <= 8:
-        return _scaled(raw.astype(np.float64), 0, 2**bits - 1)
-    low, high = _own_range(raw)
-    notes.append(f"DICOM of {bits} bits scaled from {low:g}..{high:g}")
-    return _scaled(raw.astype(np.float64), low, high)
+    low, high = 0.0, 2.0**bits - 1
+    if bits > 8:
+        low, high = _own_range(float(raw.min()), float(raw.max()))
+        notes.append(f"DICOM of {bits} bits scaled from {low:g}..{high:g}")
+    return _banded(raw, lambda part: _scaled(part.astype(np.float64), low, high))
 
 
 def _is_big_endian(dataset: "Dataset") -> bool:
@@ -53,8 +59,7 @@ def show_grey(dataset: "Dataset", raw: Array, options: DecodingOptions, notes: l
         padded = None
     else:
         padded = _padding(dataset, raw)
-        values = _rescaled(dataset, raw)
-        pixels = _shown(dataset, values, padded, bits, notes)
+        pixels = _shown(dataset, raw, padded, bits, notes)
     if space == "MONOCHROME1":
         notes.append("DICOM MONOCHROME1 inverted")
         pixels = 255 - pixels
@@ -106,40 +111,65 @@ def _holder(dataset: "Dataset", name: str, group: str) -> Any:
 
 
 def _shown(
-    dataset: "Dataset", values: Array, padded: Array | None, bits: int, notes: list[str]
+    dataset: "Dataset", raw: Array, padded: Array | None, bits: int, notes: list[str]
 ) -> Array:
-    shown = _windowed(dataset, values, notes)
-    seen = values if padded is None else values[~padded]
-    if shown is not None:
+    low, high = _range_of(dataset, raw, padded)
+    shade = _window(dataset, notes)
+    if shade is not None:
+        shown = _banded(raw, lambda part: shade(_rescaled(dataset, part)))
         inside = shown if padded is None else shown[~padded]
-        if inside.min() < inside.max() or seen.min() == seen.max():
+        if inside.min() < inside.max() or low == high:
             return shown
         notes.append("DICOM window in which nothing is seen, not used")
     signed = int(dataset.get("PixelRepresentation") or 0)
     if bits < 8 or (bits == 8 and not signed):
         ends = np.array([[0, 2**bits - 1]], np.int64)
-        low, high = sorted(float(end) for end in _rescaled(dataset, ends).ravel())
-        if low < high:
-            return _scaled(values, low, high)
-    low, high = _own_range(seen)
+        least, most = sorted(float(end) for end in _rescaled(dataset, ends).ravel())
+        if least < most:
+            return _banded(raw, lambda part: _scaled(_rescaled(dataset, part), least, most))
+    low, high = _own_range(low, high)
     notes.append(f"DICOM of {bits} bits scaled from {low:g}..{high:g}")
-    return _scaled(values, low, high)
+    return _banded(raw, lambda part: _scaled(_rescaled(dataset, part), low, high))
 
 
-def _windowed(dataset: "Dataset", values: Array, notes: list[str]) -> Array | None:
+def _banded(raw: Array, shade: Callable[[Array], Array]) -> Array:
+    """(H, W, ...) uint8: what ``shade`` makes of each band of rows."""
+    shown = np.empty(raw.shape, np.uint8)
+    for rows in bands(raw):
+        shown[rows] = shade(raw[rows])
+    return shown
+
+
+def _range_of(dataset: "Dataset", raw: Array, padded: Array | None) -> tuple[float, float]:
+    """The least and the greatest rescaled value that is no padding; NaN where one is."""
+    ends = []
+    for rows in bands(raw):
+        values = _rescaled(dataset, raw[rows])
+        seen = values if padded is None else values[~padded[rows]]
+        ends += [float(seen.min()), float(seen.max())] if seen.size else []
+    return float(np.min(ends)), float(np.max(ends))
+
+
+def _window(dataset: "Dataset", notes: list[str]) -> Callable[[Array], Array] | None:
+    """What makes uint8 of rescaled values, by the first window or the VOI table; None for none."""
     from pydicom.pixels import apply_voi
 
     holder = _holder(dataset, "WindowWidth", "FrameVOILUTSequence")
     centre, width = (_first(holder, name) for name in ("WindowCenter", "WindowWidth"))
     if centre is not None and width is not None and width > 0:
-        share = _share(values, centre, width, str(holder.get("VOILUTFunction") or "LINEAR"))
+        function = str(holder.get("VOILUTFunction") or "LINEAR")
         notes.append(f"DICOM window from {centre - width / 2:g}..{centre + width / 2:g}")
-        return np.round(255 * np.clip(share, 0, 1)).astype(np.uint8)
+        return lambda values: np.round(
+            255 * np.clip(_share(values, centre, width, function), 0, 1)
+        ).astype(np.uint8)
     if dataset.get("VOILUTSequence"):
         bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
         notes.append("DICOM VOI table")
-        looked_up = apply_voi(np.round(values).astype(np.int64), dataset, index=0)
-        return _scaled(np.asarray(looked_up, np.float64), 0, 2**bits - 1)
+        return lambda values: _scaled(
+            np.asarray(apply_voi(np.round(values).astype(np.int64), dataset, index=0), np.float64),
+            0,
+            2**bits - 1,
+        )
     return None
 
 
@@ -162,10 +192,10 @@ def _share(values: Array, centre: float, width: float, function: str) -> Array:
     return (values - (centre - 0.5)) / (width - 1) + 0.5
 
 
-def _own_range(values: Array) -> tuple[float, float]:
-    if not np.isfinite(values).all():
+def _own_range(low: float, high: float) -> tuple[float, float]:
+    """The ends of a scale. Raises `UnusableImageError` where they are none."""
+    if not np.isfinite([low, high]).all():
         raise UnusableImageError("holds values that are not finite")
-    low, high = float(values.min()), float(values.max())
     if low == high:
         raise UnusableImageError(f"is constant ({low:g} everywhere), so its scale is unknown")
     return low, high

@@ -5,13 +5,18 @@ from pathlib import Path
 
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.boxes_csv import read_boxes_csv
-from graft.vision.data.sources.class_names import settle_class_names
+from graft.vision.data.sources.class_names import name_twin_files, settle_class_names
 from graft.vision.data.sources.coco import read_coco
 from graft.vision.data.sources.folders import read_folders
 from graft.vision.data.sources.instances import read_instances
 from graft.vision.data.sources.labelme import read_labelme
 from graft.vision.data.sources.mask_folders import read_mask_folders
-from graft.vision.data.sources.reading import SourceReading, SourceRow, check_groups
+from graft.vision.data.sources.reading import (
+    SourceReading,
+    SourceRow,
+    check_groups,
+    printable,
+)
 from graft.vision.data.sources.table import read_table
 from graft.vision.data.sources.torchvision import read_torchvision
 from graft.vision.data.sources.voc import read_voc
@@ -51,7 +56,9 @@ def read_source(root: Path, options: SourceOptions) -> SourceReading:
             mend="check ingestion.source in the case's parameters",
         )
     settle_class_names(reading)
+    name_twin_files(reading)
     check_groups(reading, options)
+    reading.findings = [printable(finding) for finding in reading.findings]
     return reading
 
 

@@ -19,6 +19,8 @@ from graft.vision.data.sources.coco import split_of_file
 from graft.vision.data.sources.lists import JUDGES_FIRST
 from graft.vision.data.sources.places import ImageIndex, lies_among_masks, split_of_path
 from graft.vision.data.sources.reading import (
+    MISSING,
+    SEVERAL,
     SourceReading,
     SourceRow,
     base_of,
@@ -227,12 +229,14 @@ def _read_table(
             group = str(cells[columns.group]).strip() if columns.group else ""
             image = found[where.path] = _Image(row, split, group, _size(cells, columns))
         elif image.split != split:
-            reading.leave_out(where.path, f"listed in {image.split} and in {split}", row)
+            reading.leave_out(
+                where.path, f"listed in {image.split} and in {split}; state one split", row
+            )
             continue
         _add_box(image, where.path, cells, columns, row, reading)
     for name, (row, how) in missing.items():
-        what = "several images have that name" if how == "several" else "the file is missing"
-        reading.refuse(name, what if name else "blank path", row)
+        what = SEVERAL if how == "several" else MISSING
+        reading.refuse(name, what if name else "blank path; fill it in", row)
     for how, lines in differing.items():
         reading.findings.append(
             f"{place}: {len(lines)} rows name images with another {how}, e.g. {lines[0]}"
@@ -250,7 +254,7 @@ def _add_box(
     texts = [str(cells[column]).strip() for column in columns.corners]
     if len(texts) == 1:
         texts = _NUMBER.findall(texts[0])
-    label = str(cells[columns.label]).strip()
+    label = reading.class_name(str(cells[columns.label]))
     if not any(texts):
         if label:
             reading.leave_out(path, "box without corners; fill them in, or blank the class", row)

@@ -9,11 +9,13 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import category
 
 import pandas as pd
 
 from graft.vision.data.mask_files import Colour
-from graft.vision.data.sources.table_file import load_table
+from graft.vision.data.sources.reading import is_readable_name, printable, stays_inside
+from graft.vision.data.sources.table_file import load_table, text_of
 from graft.vision.errors import DataError
 
 USUAL_NAMES = (
@@ -49,14 +51,15 @@ class ClassNames:
 def find_class_table(base: Path, named: str | None) -> Path | None:
     """The table named, or the first with a usual name in the folder. Raises `DataError`."""
     if named is not None:
-        if not (base / named).is_file():
+        if not (base / named).is_file() or not stays_inside(base, base / named):
             raise DataError(
                 f"class table {named} is not in {base}",
                 found=[path.name for path in sorted(base.iterdir())][:10],
                 mend="correct ingestion.source.class_table",
             )
         return base / named
-    files = {path.name.lower(): path for path in sorted(base.iterdir()) if path.is_file()}
+    inside = (path for path in sorted(base.iterdir()) if stays_inside(base, path))
+    files = {path.name.lower(): path for path in inside if path.is_file()}
     return next((files[name] for name in USUAL_NAMES if name in files), None)
 
 
@@ -79,6 +82,8 @@ def read_class_table(path: Path) -> ClassNames:
         number = place if value is None else value
         if number in values or (colour is not None and colour in colours):
             raise DataError(f"{path.name} names {colour or number} twice", mend="correct it")
+        if not is_readable_name(name):
+            raise DataError(f"{path.name}: a name that is no text", found=printable(name))
         values[number] = name
         if colour is not None:
             colours[colour] = name
@@ -91,7 +96,10 @@ Line = tuple[int | None, Colour | None, str]
 
 
 def _of_text(path: Path) -> list[Line]:
-    lines = path.read_bytes().decode("utf-8-sig", "replace").splitlines()
+    text, _ = text_of(path.read_bytes())
+    if any(category(letter) == "Cc" and letter not in "\t\r\n" for letter in text):
+        raise DataError(f"{path.name} holds other than text", allowed="a name per line")
+    lines = text.splitlines()
     return [_line(line.strip(), path) for line in lines if line.strip() and line.strip()[0] != "#"]
 
 
@@ -107,9 +115,14 @@ def _line(line: str, path: Path) -> Line:
     if last:
         return None, _colour(last.groups()[1:], path), last.group(1).strip()
     numbered = re.fullmatch(r"(\d+)\s*[:=,\s]\s*(.*\D.*)", line)
-    if numbered:
-        return int(numbered.group(1)), None, numbered.group(2).strip()
+    if numbered and (number := _number(numbered.group(1))) is not None:
+        return number, None, numbered.group(2).strip()
     return None, None, line
+
+
+def _number(text: str) -> int | None:
+    """Digits as the number that a mask may hold; None for other signs, and for too many."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _of_csv(path: Path) -> list[Line]:
@@ -127,7 +140,7 @@ def _of_csv(path: Path) -> list[Line]:
 def _row(row: "pd.Series[str]", name: str, value: str | None, rgb: list[str], path: Path) -> Line:
     number = row[value].strip() if value else ""
     colour = _colour([row[c].strip() for c in rgb], path) if len(rgb) == 3 else None
-    return (int(number) if number.isdigit() else None), colour, row[name].strip()
+    return _number(number), colour, row[name].strip()
 
 
 def _of_meta(path: Path) -> list[Line]:
@@ -136,20 +149,21 @@ def _of_meta(path: Path) -> list[Line]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name} cannot be read as JSON", found=str(error)[:200]) from error
     names = record.get("label_map") if isinstance(record, dict) else None
-    if not isinstance(names, dict) or not all(str(key).isdigit() for key in names):
+    if not isinstance(names, dict) or None in map(_number, names):
         raise DataError(f"{path.name} has no label_map from values to names")
-    colours = record.get("segmentation_colors") or []
+    colours = record.get("segmentation_colors")
+    colours = colours if isinstance(colours, list) else []
     lines: list[Line] = []
     for place, (key, name) in enumerate(names.items()):
         colour = _colour(colours[place], path) if place < len(colours) else None
-        lines.append((int(key), colour, str(name)))
+        lines.append((_number(key), colour, str(name)))
     return lines
 
 
 def _colour(parts: object, path: Path) -> Colour:
     try:
         r, g, b = (int(part) for part in parts)  # type: ignore[attr-defined]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path.name}: a colour that is no three numbers", found=parts) from error
     if not all(0 <= part <= 255 for part in (r, g, b)):
         raise DataError(f"{path.name}: a colour beyond 0..255", found=f"{r}, {g}, {b}")

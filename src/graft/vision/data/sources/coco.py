@@ -11,11 +11,15 @@ from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.lists import JUDGES_FIRST
 from graft.vision.data.sources.places import ImageIndex, lies_among_masks, split_of_path
 from graft.vision.data.sources.reading import (
+    MISSING,
+    SEVERAL,
     SourceReading,
     SourceRow,
     base_of,
+    bytes_of,
     compile_group_pattern,
     group_of,
+    is_readable_name,
     split_named,
     stays_inside,
 )
@@ -41,9 +45,9 @@ def read_coco(root: Path, options: SourceOptions) -> SourceReading:
     paths = [file.relative_to(root).as_posix() for file in files]
     # The files that judge come first: an image listed twice is theirs.
     for path in sorted(paths, key=lambda path: JUDGES_FIRST.index(split_of_file(path))):
-        for image, boxes in _read_file(load_coco(root / path), path, index, reading, told):
+        for image, boxes in _read_file(load_coco(root, root / path), path, index, reading, told):
             if image in rows:
-                reading.leave_out(image, f"listed again; {rows[image].row} is used", path)
+                reading.leave_out(image, f"listed again; {rows[image].row} is used, keep one", path)
                 continue
             split = split_of_file(path) or split_of_path(image)
             rows[image] = SourceRow(image, "", split, group_of(image, pattern), path, boxes=boxes)
@@ -69,7 +73,7 @@ def find_coco_files(root: Path, base: Path, named: tuple[str, ...] = ()) -> list
             )
     if named:
         return [base / name for name in named]
-    found = [path for path in _json_files(base) if _is_box_file(path)]
+    found = [path for path in _json_files(base) if _is_box_file(root, path)]
     if not found:
         raise DataError(
             f"no COCO annotation with boxes in {base}",
@@ -80,10 +84,10 @@ def find_coco_files(root: Path, base: Path, named: tuple[str, ...] = ()) -> list
     return [path for path in found if ranks[path] == min(ranks.values())]
 
 
-def load_coco(path: Path) -> dict[str, Any]:
+def load_coco(root: Path, path: Path) -> dict[str, Any]:
     """The record of a file. Raises `DataError` when it is not COCO's."""
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(bytes_of(root, path))
     except (ValueError, OSError, RecursionError) as error:
         raise DataError(
             f"{path.name} cannot be read as JSON", found=str(error)[:200], mend="export it again"
@@ -142,10 +146,10 @@ def _json_files(base: Path) -> list[Path]:
     return [path for folder in folders for path in sorted(folder.glob("*.json")) if path.is_file()]
 
 
-def _is_box_file(path: Path) -> bool:
+def _is_box_file(root: Path, path: Path) -> bool:
     """Whether a file holds COCO's boxes: not captions, whole-image labels, panoptic segments."""
     try:
-        record = load_coco(path)
+        record = load_coco(root, path)
     except DataError:
         return False
     some = [item for item in record["annotations"][:100] if isinstance(item, dict)]
@@ -171,7 +175,9 @@ def _read_file(
         key = _key(item.get("image_id"))
         if key not in images:
             if key not in sizes:
-                reading.leave_out(path, f"annotation of an unknown image ({key[:60]})", row)
+                reading.leave_out(
+                    path, f"annotation of an unknown image ({key[:60]}); list the image", row
+                )
             continue
         if item.get("iscrowd") == 1:
             told.crowds += 1
@@ -192,10 +198,12 @@ def _read_file(
 def _category_names(record: dict[str, Any], path: str, reading: SourceReading) -> dict[str, str]:
     names: dict[str, str] = {}
     for item in record["categories"]:
-        if not isinstance(item, dict) or not str(item.get("name") or "").strip():
-            reading.findings.append(f"{path}: a category without a name; its boxes are left out")
+        name = str(item.get("name") or "") if isinstance(item, dict) else ""
+        if not name.strip() or not is_readable_name(name):
+            what = f"a name that is no text ({name})" if name.strip() else "no name"
+            reading.findings.append(f"{path}: a category with {what}; its boxes are left out")
             continue
-        key, name = _key(item.get("id")), str(item["name"]).strip()
+        key, name = _key(item.get("id")), reading.class_name(name)
         if key in names and names[key] != name:
             reading.findings.append(f"{path}: category {key} is both {names[key]!r} and {name!r}")
         names.setdefault(key, name)
@@ -224,16 +232,16 @@ def _images_of(
         sizes[key] = _size(item)
         place = index.find(name, near)
         if place.path in paths:
-            reading.leave_out(place.path, "listed again in the same file; the first is used", row)
+            reading.leave_out(
+                place.path, "listed again in the same file; the first is used, keep one", row
+            )
         elif place.path:
             images[key] = place.path
             paths.add(place.path)
             if place.how:
                 told.places.setdefault(place.how, []).append(f"{name} is {place.path}")
         else:
-            several = place.how == "several"
-            what = "several images have that name" if several else "the file is missing"
-            reading.refuse(name, what, row)
+            reading.refuse(name, SEVERAL if place.how == "several" else MISSING, row)
     return images, sizes
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.reading import (
     IMAGE_ENDINGS,
+    IRREGULAR,
+    NOT_UTF8,
+    OUTSIDE,
     SourceReading,
     SourceRow,
     base_of,
@@ -80,6 +83,12 @@ def walk_files(folder: Path) -> Iterator[Path]:
                 yield Path(current) / name
 
 
+def files_like(folder: Path, pattern: str) -> list[Path]:
+    """Regular files that match, by name; links that leave the folder are passed over."""
+    found = sorted(folder.glob(pattern))
+    return [path for path in found if stays_inside(folder, path) and path.is_file()]
+
+
 def is_image(path: Path) -> bool:
     """Whether the name ends like an image file, or the file has no ending and is DICOM."""
     return path.suffix.lower() in IMAGE_ENDINGS or carries_dicom_mark(path)
@@ -101,12 +110,16 @@ def _fault(root: Path, file: Path, path: str) -> str:
     ending = file.suffix.lower()
     if not is_image(file):
         notes = (".csv", ".txt", ".json", ".xml", ".md", ".yml", ".yaml")
-        return "" if ending in notes else f"no image file (ends with {ending or 'nothing'})"
+        return (
+            ""
+            if ending in notes
+            else f"no image file (ends with {ending or 'nothing'}); take it out"
+        )
     if not is_readable_name(path):
-        return "the name is not UTF-8; rename the file"
+        return NOT_UTF8
     if file.is_symlink() and not stays_inside(root, file):
-        return "a link that leaves the raw folder"
-    return "" if file.is_file() else "not a regular file"
+        return OUTSIDE
+    return "" if file.is_file() else IRREGULAR
 
 
 def _doubt_class_folder(

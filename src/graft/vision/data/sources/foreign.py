@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
+from graft.vision.data.polygons import parse_xml
 from graft.vision.data.sources.class_tables import find_class_table
-from graft.vision.data.sources.folders import is_image, walk_files
+from graft.vision.data.sources.folders import files_like, is_image, walk_files
 from graft.vision.data.sources.reading import is_image_name
-from graft.vision.errors import DataError
+from graft.vision.errors import DataError, UnusableImageError
 
 _CONVERT = "convert it to COCO, VOC, YOLO, LabelMe or mask folders"
 _JSON_BYTES_MAX = 1 << 26
@@ -55,25 +55,26 @@ def _first_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
 
 def _json_of(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes()) if path.stat().st_size <= _JSON_BYTES_MAX else None
+        if path.stat().st_size > _JSON_BYTES_MAX:
+            return None
+        return json.loads(path.read_bytes())
     except (ValueError, OSError, RecursionError):
         return None
 
 
 def _some_json(folder: Path, test: Callable[[Any], bool]) -> bool:
     """Whether one of the first JSON files in the folder or in ``annotations`` is of a kind."""
-    found = [*sorted(folder.glob("*.json"))[:3], *sorted(folder.glob("annotations/*.json"))[:3]]
+    found = [*files_like(folder, "*.json")[:3], *files_like(folder, "annotations/*.json")[:3]]
     return any(test(_json_of(path)) for path in found)
 
 
 def _has_cvat_xml(folder: Path) -> bool:
-    for path in sorted(folder.glob("*.xml"))[:3]:
+    for path in files_like(folder, "*.xml")[:3]:
         try:
-            with path.open("rb") as file:
-                head = next(iter(ElementTree.iterparse(file, events=("start",))))
-        except (ElementTree.ParseError, OSError, StopIteration):
+            found = parse_xml(path.read_bytes()).tag == "annotations"
+        except (UnusableImageError, OSError):
             continue
-        if head[1].tag == "annotations":
+        if found:
             return True
     return False
 
@@ -102,7 +103,7 @@ def _has_only(*endings: str) -> Callable[[Path], bool]:
 
 def _is_list_of_names(folder: Path) -> bool:
     """Whether a text file lists ``image class`` per line."""
-    for path in sorted(folder.glob("*.txt"))[:5]:
+    for path in files_like(folder, "*.txt")[:5]:
         lines = path.read_bytes()[:4096].decode("utf-8", "replace").splitlines()[:5]
         cells = [line.replace(",", " ").split() for line in lines if line.strip()]
         if cells and all(len(row) >= 2 and is_image_name(row[0]) for row in cells):

@@ -18,9 +18,9 @@ from graft.vision.data.sources.reading import (
     SourceReading,
     SourceRow,
     base_of,
+    bytes_of,
     compile_group_pattern,
     group_of,
-    stays_inside,
 )
 from graft.vision.errors import DataError, UnusableImageError
 
@@ -100,22 +100,25 @@ def _read_files(
 ) -> _Read:
     read = _Read({}, {}, set(), set(), [])
     for file in walk_files(base):
-        if file.suffix.lower() not in _ENDINGS or not stays_inside(root, file):
+        if file.suffix.lower() not in _ENDINGS:
             continue
         path = file.relative_to(root).as_posix()
         near = str(PurePosixPath(path).parent)
         try:
-            drawing = read_drawing(file.read_bytes())
+            drawing = read_drawing(bytes_of(root, file))
         except (UnusableImageError, OSError) as error:
             image = index.find(file.stem, near).path
             read.broken |= {image} if image else set()
-            reading.refuse(image or path, f"LabelMe file that cannot be read: {error}", path)
+            reason = f"LabelMe file that cannot be read: {error}".rstrip(".")
+            reading.refuse(image or path, reason, path)
             continue
         image = index.find(file.stem, near).path or index.find(drawing.image, near).path
         if not image:
-            reading.refuse(path, "LabelMe file without an image of that name", path)
+            reading.refuse(
+                path, "LabelMe file without an image of that name; bring the image", path
+            )
         elif image in read.files:
-            reading.leave_out(image, f"a second file; {read.files[image]} is used", path)
+            reading.leave_out(image, f"a second file; {read.files[image]} is used, keep one", path)
         else:
             read.files[image] = path
             read.boxes[image] = _boxes_of(
@@ -133,6 +136,7 @@ def _boxes_of(
     names: set[str],
     cut_off: list[str],
 ) -> StatedBoxes:
+    reading.trimmed |= dict.fromkeys(drawing.trimmed)
     for row, reason in drawing.left_out:
         reading.leave_out(image, reason, f"{path} {row}")
     boxes = []
@@ -149,4 +153,5 @@ def _boxes_of(
             cut_off.append(row)
         names.add(shape.name)
         boxes.append(StatedBox(bounds_of(shape), shape.name, row))
+    reading.drawn += len(boxes) if options.truth == "masks" else 0
     return StatedBoxes(tuple(boxes), drawing.size_px)

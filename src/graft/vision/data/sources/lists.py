@@ -4,7 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graft.vision.data.sources.places import ImageIndex
-from graft.vision.data.sources.reading import SourceReading, is_image_name, split_named
+from graft.vision.data.sources.reading import (
+    SEVERAL,
+    SourceReading,
+    is_image_name,
+    lines_of,
+    split_named,
+)
 
 LIST_FOLDERS = ("ImageSets/Main", "ImageSets/Segmentation", "ImageSets", "")
 JUDGES_FIRST = ("test", "val", "train", "")
@@ -47,15 +53,15 @@ def read_lists(
     result = Lists()
     for path, split in sorted(lists.items()):
         result.files.append(path.relative_to(root).as_posix())
-        _read_list(result, path, split, index, reading)
+        _read_list(result, lines_of(root, path), split, index, reading)
     return result
 
 
 def _read_list(
-    result: Lists, path: Path, split: str, index: ImageIndex, reading: SourceReading
+    result: Lists, lines: list[str], split: str, index: ImageIndex, reading: SourceReading
 ) -> None:
     differing: dict[str, list[str]] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
         row = f"{result.files[-1]}:{number}"
@@ -67,16 +73,16 @@ def _read_list(
                 break
         if not place.path:
             several = place.how == "several"
-            what = "several images have that name" if several else "there is no such image"
+            what = SEVERAL if several else "there is no such image; bring it or take its line out"
             reading.refuse(stated, f"listed, but {what}", row)
             continue
         if place.how:
             differing.setdefault(place.how, []).append(f"{stated} is {place.path}")
         _enter(result, place.path, split, row, reading)
-    for how, lines in differing.items():
+    for how, named in differing.items():
         reading.findings.append(
-            f"{result.files[-1]}: {len(lines)} lines name images with another {how}; found by the "
-            f"rest of their names, e.g. {lines[0]}"
+            f"{result.files[-1]}: {len(named)} lines name images with another {how}; found by the "
+            f"rest of their names, e.g. {named[0]}"
         )
 
 
@@ -87,11 +93,9 @@ def _enter(result: Lists, path: str, split: str, row: str, reading: SourceReadin
         return
     kept = min(before, split, key=JUDGES_FIRST.index)
     result.splits[path] = kept
-    reading.leave_out(path, f"listed in {before} and in {split}; kept in {kept}", row)
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_bytes().decode("utf-8-sig", "replace").splitlines()
+    reading.leave_out(
+        path, f"listed in {before} and in {split}; kept in {kept}, take it out of the other", row
+    )
 
 
 def name_unlisted(unlisted: list[str], lists: Lists, reading: SourceReading) -> None:

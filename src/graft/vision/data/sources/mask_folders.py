@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from graft.vision.data.decoding import FORMATS
 from graft.vision.data.mask_files import Colour, MaskRule, number_names
 from graft.vision.data.masks import IGNORED
 from graft.vision.data.options import SourceOptions
@@ -145,7 +146,7 @@ def _stated_names(
 def _one_of(convention: Convention, some_mask: Path) -> ClassNames:
     """The convention's names of values, or of colours where this mask holds them."""
     try:
-        with Image.open(some_mask) as image:
+        with Image.open(some_mask, formats=FORMATS) as image:
             coloured = image.mode.startswith("RGB")
     except Exception:  # ingestion will say what is wrong with it
         coloured = False

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from graft.vision.data.sources.folders import is_image, walk_files
 from graft.vision.data.sources.reading import (
+    IRREGULAR,
+    NOT_UTF8,
+    OUTSIDE,
     SourceReading,
     is_image_name,
     is_readable_name,
@@ -61,11 +64,11 @@ class ImageIndex:
     def _add(self, root: Path, file: Path, reading: SourceReading) -> None:
         path = file.relative_to(root).as_posix()
         if not is_readable_name(path):
-            reading.refuse(path, "the name is not UTF-8; rename the file")
+            reading.refuse(path, NOT_UTF8)
         elif file.is_symlink() and not stays_inside(root, file):
-            reading.refuse(path, "a link that leaves the raw folder")
+            reading.refuse(path, OUTSIDE)
         elif not file.is_file():
-            reading.refuse(path, "not a regular file")
+            reading.refuse(path, IRREGULAR)
         else:
             self.paths.append(path)
             self._by_name.setdefault(file.name, []).append(path)

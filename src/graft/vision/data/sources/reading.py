@@ -27,6 +27,13 @@ SPLIT_NAMES = {
 }
 _SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 
+NOT_UTF8 = "the name is not UTF-8; rename the file"
+OUTSIDE = "a link that leaves the raw folder; bring the file itself"
+IRREGULAR = "not a regular file; bring the file itself"
+MISSING = "the file is missing; bring it, or take its row out"
+SEVERAL = "several images have that name; state the path in full"
+"""Reasons that several readers give, each with what to do."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
@@ -56,14 +63,30 @@ class SourceReading:
     """Parts of an image's truth that cannot be used; the image stays."""
     mask_rule: MaskRule | None = None
     """How the rows' mask files are read."""
+    drawn: int = 0
+    """Shapes that masks are drawn of."""
+    trimmed: dict[str, None] = field(default_factory=dict)
+    """Class names that were stated with blanks around them, as stated."""
 
     def refuse(self, file: str, reason: str, row: str = "") -> None:
         """Put one row into the quarantine."""
-        self.quarantine.append({"file": printable(file), "row": row, "reason": reason})
+        self.quarantine.append(_told(file, row, reason))
 
     def leave_out(self, file: str, reason: str, row: str) -> None:
         """Report a part of an image's truth that cannot be used; the image stays."""
-        self.left_out.append({"file": printable(file), "row": printable(row), "reason": reason})
+        self.left_out.append(_told(file, row, reason))
+
+    def class_name(self, stated: str) -> str:
+        """A class name without the blanks around it, which are remembered and told."""
+        name = stated.strip()
+        if name != stated and name:
+            self.trimmed[stated] = None
+        return name
+
+
+def _told(file: str, row: str, reason: str) -> dict[str, str]:
+    said = {"file": file, "row": row, "reason": reason}
+    return {name: printable(text) for name, text in said.items()}
 
 
 def base_of(root: Path, options: SourceOptions) -> Path:
@@ -138,6 +161,34 @@ def compile_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
 def is_image_name(name: str) -> bool:
     """Whether the name ends like an image file."""
     return Path(name).suffix.lower() in IMAGE_ENDINGS
+
+
+def bytes_of(root: Path, path: Path) -> bytes:
+    """All of a file that says something of images.
+
+    Raises:
+        OSError: for what cannot be read, leads out of the root, has a name that no table can hold,
+            or is no regular file (a pipe would never end).
+    """
+    if not is_readable_name(path.as_posix()):
+        raise OSError(NOT_UTF8)
+    if not stays_inside(root, path):
+        raise OSError(OUTSIDE)
+    if not path.is_file():
+        raise OSError(IRREGULAR)
+    return path.read_bytes()
+
+
+def lines_of(root: Path, path: Path) -> list[str]:
+    """The lines of a text. Raises `DataError` for what `bytes_of` refuses."""
+    try:
+        return bytes_of(root, path).decode("utf-8-sig", "replace").splitlines()
+    except OSError as error:
+        raise DataError(
+            f"{printable(path.name)} cannot be read",
+            found=error.strerror or error,
+            mend="put the file itself in its place, or take it away",
+        ) from error
 
 
 def carries_dicom_mark(path: Path) -> bool:

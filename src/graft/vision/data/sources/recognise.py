@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from graft.vision.data.decoding import FORMATS
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.class_names import settle_class_names
 from graft.vision.data.sources.columns import choose_columns, usual_column
@@ -22,6 +23,7 @@ from graft.vision.data.sources.reading import (
     compile_group_pattern,
     group_of,
     split_named,
+    stays_inside,
 )
 from graft.vision.data.sources.recognise_boxes import holds_json_of_coco, is_part
 from graft.vision.data.sources.recognise_dense import find_dense, folders_below
@@ -143,7 +145,7 @@ def _folders(root: Path, reading: SourceReading) -> Recognition:
 def _find_table(root: Path, faults: list[str]) -> Recognition | None:
     for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
         for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in TABLE_ENDINGS:
+            if path.suffix.lower() in TABLE_ENDINGS and stays_inside(root, path):
                 try:
                     found = _table(root, path)
                 except DataError as error:
@@ -274,7 +276,7 @@ def _headers(root: Path, paths: list[str]) -> tuple[list[int], Counter[str]]:
     sides, modes = [], Counter[str]()
     for path in paths:
         try:
-            with Image.open(root / path) as image:
+            with Image.open(root / path, formats=FORMATS) as image:
                 sides.append(min(image.size))
                 modes[image.mode] += 1
         except Exception:  # ingestion will say what is wrong with it

@@ -10,10 +10,15 @@ from graft.vision.data.options import SourceOptions
 from graft.vision.data.polygons import parse_xml
 from graft.vision.data.sources.boxes_csv import choose_box_columns, read_boxes_csv
 from graft.vision.data.sources.coco import find_coco_files, read_coco
-from graft.vision.data.sources.folders import subfolders, walk_files
+from graft.vision.data.sources.folders import files_like, subfolders, walk_files
 from graft.vision.data.sources.instances import read_instances
 from graft.vision.data.sources.labelme import read_labelme
-from graft.vision.data.sources.reading import SourceReading, split_named
+from graft.vision.data.sources.reading import (
+    SourceReading,
+    bytes_of,
+    lines_of,
+    split_named,
+)
 from graft.vision.data.sources.table import find_tables
 from graft.vision.data.sources.table_file import load_table
 from graft.vision.data.sources.voc import read_voc
@@ -60,11 +65,10 @@ def _holds_boxes(reading: SourceReading) -> bool:
 
 def near_files(base: Path, ending: str) -> Iterator[Path]:
     """Files with an ending in a folder and in the usual folders right below it."""
-    yield from sorted(base.glob(f"*{ending}"))
-    for folder in subfolders(base):
-        if folder.name.lower() in PARTS or split_named(folder.name):
-            yield from sorted(folder.glob(f"*{ending}"))
-            yield from sorted(folder.glob(f"*/*{ending}"))
+    parts = [f for f in subfolders(base) if f.name.lower() in PARTS or split_named(f.name)]
+    places = [(base, "*"), *((folder, way) for folder in parts for way in ("*", "*/*"))]
+    for folder, way in places:
+        yield from files_like(folder, f"{way}{ending}")
 
 
 def read_as(
@@ -84,7 +88,7 @@ def read_as(
 def _voc(root: Path, base: Path) -> Found | None:
     for path in islice(near_files(base, ".xml"), 5):
         try:
-            tree = parse_xml(path.read_bytes())
+            tree = parse_xml(bytes_of(root, path))
         except (UnusableImageError, OSError):
             continue
         drawn = tree.find("object/polygon") is not None or tree.find("object/segm") is not None
@@ -108,8 +112,8 @@ def _coco(root: Path, base: Path) -> Found | None:
 
 
 def _yolo(root: Path, base: Path) -> Found | None:
-    labels = [path for path in islice(near_files(base, ".txt"), 50) if _is_yolo_text(path)]
-    sheet = find_sheet(base)
+    labels = [path for path in islice(near_files(base, ".txt"), 50) if _is_yolo_text(root, path)]
+    sheet = find_sheet(root, base)
     if not labels:
         return None
     if sheet.names:
@@ -117,8 +121,8 @@ def _yolo(root: Path, base: Path) -> Found | None:
     most = max(
         int(float(line.split()[0]))
         for path in walk_files(base)
-        if path.suffix.lower() == ".txt" and _is_yolo_text(path)
-        for line in path.read_text(errors="replace").splitlines()
+        if path.suffix.lower() == ".txt" and _is_yolo_text(root, path)
+        for line in lines_of(root, path)
         if line.strip()
     )
     if most >= 1000:
@@ -128,10 +132,10 @@ def _yolo(root: Path, base: Path) -> Found | None:
     return read_as(read_yolo, root, base, {"class_names": names}, doubts)
 
 
-def _is_yolo_text(path: Path) -> bool:
+def _is_yolo_text(root: Path, path: Path) -> bool:
     """Whether each line is a class number and five cells or more, within a few image sizes."""
     try:
-        lines = path.read_bytes()[: 1 << 16].decode("utf-8", "replace").splitlines()[:20]
+        lines = bytes_of(root, path)[: 1 << 16].decode("utf-8", "replace").splitlines()[:20]
         cells = [[float(cell) for cell in line.split()] for line in lines if line.strip()]
     except (OSError, ValueError):
         return False
@@ -148,7 +152,7 @@ def look_for_labelme(root: Path, base: Path, truth: str = "boxes") -> Found | No
             return read_as(read_labelme, root, base, options)
     for path in islice(near_files(base, ".xml"), 5):
         try:
-            tree = parse_xml(path.read_bytes())
+            tree = parse_xml(bytes_of(root, path))
         except (UnusableImageError, OSError):
             continue
         if tree.find("object/polygon") is not None or tree.find("object/segm") is not None:
@@ -208,7 +212,7 @@ def holds_json_of_coco(base: Path) -> list[str]:
     kinds = []
     for path in islice(near_files(base, ".json"), 20):
         try:
-            record = json.loads(path.read_bytes())
+            record = json.loads(bytes_of(base, path))
         except (ValueError, OSError, RecursionError):
             continue
         if isinstance(record, dict) and isinstance(record.get("images"), list):

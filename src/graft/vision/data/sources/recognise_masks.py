@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from graft.vision.data.decoding import FORMATS
+from graft.vision.data.mask_files import count_pages
+from graft.vision.data.mask_values import values_in
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.class_tables import find_class_table
 from graft.vision.data.sources.conventions import CONVENTIONS
@@ -116,31 +119,36 @@ def _invented_names(
 
 def _values_in(path: Path) -> set[int]:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > 50_000_000:
                 return set()
             pixels = np.asarray(image)
             if image.mode == "P":
-                shown = np.asarray(image.convert("RGB"))
-                black_and_white = np.isin(shown, (0, 255)).all() and (shown == shown[..., :1]).all()
-                pixels = shown[:, :, 0] if black_and_white else pixels
+                shown = set(values_in(np.asarray(image.convert("RGB"))).tolist())
+                if shown <= {0, 0xFFFFFF}:
+                    return {min(colour, 255) for colour in shown}
     except Exception:  # ingestion will say what is wrong with it
         return set()
-    if pixels.dtype == bool:
-        return {int(value) * 255 for value in np.unique(pixels)}
-    if pixels.ndim == 3 and not (pixels[:, :, :1] == pixels[:, :, :3]).all():
-        raise DataError(
-            "mask folders whose colours nothing names",
-            found=f"{path.name} holds colours",
-            mend="write label_colors.txt with a line `r g b name` per class beside the folders",
-        )
-    return {int(value) for value in np.unique(pixels if pixels.ndim == 2 else pixels[:, :, 0])}
+    if pixels.dtype.kind not in "bui":
+        return set()
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:
+        colours = values_in(pixels[:, :, :3])
+        if (colours % 0x010101).any():
+            raise DataError(
+                "mask folders whose colours nothing names",
+                found=f"{path.name} holds colours",
+                mend="write label_colors.txt with a line `r g b name` per class beside the folders",
+            )
+        return set((colours // 0x010101).tolist())
+    plane = pixels if pixels.ndim == 2 else pixels[:, :, 0]
+    scale = 255 if pixels.dtype == bool else 1
+    return {int(value) * scale for value in values_in(plane)}
 
 
 def _pages_of(masks: list[Path], doubts: list[str]) -> dict[str, Any]:
     try:
-        with Image.open(masks[0]) as image:
-            pages = int(getattr(image, "n_frames", 1))
+        with Image.open(masks[0], formats=FORMATS) as image:
+            pages = count_pages(image)
     except Exception:  # ingestion will say what is wrong with it
         return {}
     if pages < 2:

@@ -9,7 +9,10 @@ import pandas as pd
 
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.columns import choose_columns
+from graft.vision.data.sources.folders import is_image, walk_files
 from graft.vision.data.sources.reading import (
+    MISSING,
+    OUTSIDE,
     SourceReading,
     SourceRow,
     base_of,
@@ -17,6 +20,7 @@ from graft.vision.data.sources.reading import (
     compile_group_pattern,
     folder_below,
     group_of,
+    printable,
     split_named,
     stays_inside,
 )
@@ -36,7 +40,24 @@ def read_table(root: Path, options: SourceOptions) -> SourceReading:
     rows = _Rows(root, images, options, reading)
     for path in find_tables(root, base_of(root, options), options.table):
         rows.read(path)
+    _name_unlisted(root, images, reading)
     return reading
+
+
+def _name_unlisted(root: Path, images: Path, reading: SourceReading) -> None:
+    """Say which images stand in no row: they are not used."""
+    refused = {
+        (images / row["file"]).relative_to(root).as_posix()
+        for row in reading.quarantine
+        if not PurePosixPath(row["file"]).is_absolute()
+    }
+    stated = {row.path for row in reading.rows} | refused
+    paths = (file.relative_to(root).as_posix() for file in walk_files(images) if is_image(file))
+    unlisted = [printable(path) for path in paths if path not in stated]
+    if unlisted:
+        reading.findings.append(
+            f"{len(unlisted)} images stand in no row and are not used: {', '.join(unlisted[:5])}"
+        )
 
 
 def find_tables(root: Path, base: Path, names: tuple[str, ...]) -> list[Path]:
@@ -103,12 +124,12 @@ class _Rows:
     def _use(self, name: str, cells: dict[str, str], column: str | None) -> tuple[str, str]:
         """Path and truth of a row. Raises `_RowError`."""
         if not name:
-            raise _RowError("blank path")
-        truth = classes_truth(_labels(cells, column, self.options))
+            raise _RowError("blank path; fill it in")
+        truth = classes_truth(_labels(cells, column, self.options, self.reading))
         relative = self._locate(name).relative_to(self.root).as_posix()
         if relative in self.seen:
             other = "the same" if self.seen[relative] == truth else "another"
-            raise _RowError(f"listed again, with {other} label")
+            raise _RowError(f"listed again, with {other} label; keep one row")
         self.seen[relative] = truth
         return relative, truth
 
@@ -116,14 +137,14 @@ class _Rows:
         """The image's file, which some systems spell in other bytes than the table does."""
         posix = PurePosixPath(name.replace("\\", "/"))
         if posix.is_absolute() or PureWindowsPath(name).drive or ".." in posix.parts:
-            raise _RowError("the path leaves the raw folder")
+            raise _RowError("the path leaves the raw folder; state it from there")
         spellings = (str(posix), normalize("NFC", str(posix)), normalize("NFD", str(posix)))
         for file in (self.images / spelling for spelling in spellings):
             if os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises on too long names
                 if not stays_inside(self.root, file):
-                    raise _RowError("a link that leaves the raw folder")
+                    raise _RowError(OUTSIDE)
                 return file
-        raise _RowError("the file is missing")
+        raise _RowError(MISSING)
 
 
 def _check_splits(
@@ -150,25 +171,31 @@ def _check_splits(
         )
 
 
-def _labels(cells: dict[str, str], column: str | None, options: SourceOptions) -> list[str]:
+def _labels(
+    cells: dict[str, str], column: str | None, options: SourceOptions, reading: SourceReading
+) -> list[str]:
     """The labels of a row. Raises `_RowError`."""
     if options.label_columns:
         labels = [name for name in options.label_columns if _flag(cells, name)]
     else:
         text = str(cells[str(column)])
-        parts = text.split(options.label_delimiter) if options.multi_label else [text]
+        parts = (
+            text.split(options.label_delimiter)
+            if options.multi_label
+            else [reading.class_name(text)]
+        )
         labels = [part.strip() for part in parts if part.strip()]
     if options.multi_label and any(JOINT in label for label in labels):
-        raise _RowError(f"a label holds {JOINT!r}, which joins several labels")
+        raise _RowError(f"a label holds {JOINT!r}, which joins several labels; rename it")
     if not labels and not options.multi_label:
-        raise _RowError("blank label")
+        raise _RowError("blank label; fill it in")
     if len(labels) > 1 and not options.multi_label:
-        raise _RowError("several labels, where ingestion.source.multi_label allows one")
+        raise _RowError("several labels; keep one, or set ingestion.source.multi_label")
     return labels
 
 
 def _flag(cells: dict[str, str], name: str) -> bool:
     text = str(cells[name]).strip().lower()
     if text not in (*YES, *NO):
-        raise _RowError(f"column {name!r} holds {text!r}, neither 0 nor 1")
+        raise _RowError(f"column {name!r} holds {text!r}, neither 0 nor 1; correct it")
     return text in YES

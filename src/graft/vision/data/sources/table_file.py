@@ -23,6 +23,8 @@ def load_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
             column's name stands twice.
     """
     try:
+        if not path.is_file():
+            raise OSError("it is no regular file")
         return _load_parquet(path) if path.suffix.lower() == ".parquet" else _load(path, delimiter)
     except (ValueError, OSError) as error:
         raise DataError(
@@ -33,15 +35,20 @@ def load_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
 
 
 def _load_parquet(path: Path) -> pd.DataFrame:
-    table = pd.read_parquet(path)
+    try:
+        table = pd.read_parquet(path)
+    except Exception as error:  # its reader raises many kinds on damaged files
+        raise ValueError(f"{type(error).__name__}: {error}") from error
     _refuse_lists(table, path)
     text = table.astype(object).where(table.notna(), "").astype(str)
     return text.set_axis(range(2, len(text) + 2), axis=0)
 
 
 def _load(path: Path, delimiter: str | None) -> pd.DataFrame:
-    text, encoding = _text_of(path.read_bytes())
+    text, encoding = text_of(path.read_bytes())
     body = text.lstrip("\r\n")  # else pandas finds no column in a first row of nothing
+    if not body:
+        raise ValueError("there is no row")
     above = len(text[: len(text) - len(body)].splitlines())
     cells = pd.read_csv(
         io.StringIO(body, newline=""),
@@ -66,7 +73,7 @@ def _load(path: Path, delimiter: str | None) -> pd.DataFrame:
     return table
 
 
-def _text_of(data: bytes) -> tuple[str, str]:
+def text_of(data: bytes) -> tuple[str, str]:
     """The text and its encoding; what is not Unicode is taken for what Windows writes."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16"), "utf-16"

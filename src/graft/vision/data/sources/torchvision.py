@@ -34,6 +34,7 @@ def export_torchvision(name: str, folder: Path, *, download: bool = True) -> int
     if name not in known:
         raise DataError(f"torchvision has no set {name!r}{nearest(name, known)}", allowed=known)
     count = 0
+    (folder / _DONE).unlink(missing_ok=True)  # what is written over is not whole meanwhile
     for split in ("train", "val", "test"):
         data = _open(getattr(datasets, name), folder / ".download", split, download)
         names = [str(n).replace("/", "_") for n in getattr(data, "classes", [])]

@@ -21,9 +21,9 @@ from graft.vision.data.sources.reading import (
     SourceReading,
     SourceRow,
     base_of,
+    bytes_of,
     compile_group_pattern,
     group_of,
-    stays_inside,
 )
 from graft.vision.errors import UnusableImageError
 
@@ -76,7 +76,7 @@ class _Annotations:
     def read(self, base: Path) -> dict[str, _Annotation]:
         """The annotation of each image, by the image's path."""
         for file in walk_files(base):
-            if file.suffix.lower() == ".xml" and stays_inside(self._root, file):
+            if file.suffix.lower() == ".xml":
                 self._read_one(file, file.relative_to(self._root).as_posix())
         if self._renamed:
             self._reading.findings.append(
@@ -88,9 +88,11 @@ class _Annotations:
 
     def _read_one(self, file: Path, path: str) -> None:
         try:
-            tree = parse_xml(file.read_bytes())
+            tree = parse_xml(bytes_of(self._root, file))
             if tree.tag != "annotation":
-                raise UnusableImageError(f"no VOC annotation (XML of {tree.tag[:40]!r})")
+                raise UnusableImageError(
+                    f"no VOC annotation (XML of {tree.tag[:40]!r})", mend="take it out"
+                )
         except (UnusableImageError, OSError) as error:
             image = self._index.find(file.stem, str(PurePosixPath(path).parent)).path
             reason = f"annotation that cannot be read: {error}".rstrip(".")
@@ -99,10 +101,12 @@ class _Annotations:
             return
         image = self._image_of(tree, file, path)
         if not image:
-            self._reading.refuse(path, "annotation without an image of that name", path)
+            self._reading.refuse(
+                path, "annotation without an image of that name; bring the image", path
+            )
         elif image in self._found:
             first = self._found[image].path
-            self._reading.leave_out(image, f"a second annotation; {first} is used", path)
+            self._reading.leave_out(image, f"a second annotation; {first} is used, keep one", path)
         else:
             self._found[image] = _Annotation(path, self._boxes_of(tree, path, image))
 
@@ -124,7 +128,9 @@ class _Annotations:
                 continue
             if (item.findtext("difficult") or "").strip() == "1":
                 self._told["objects are marked as difficult and count like the others"] += 1
-            boxes.append(StatedBox(corners, (item.findtext("name") or "").strip(), row))
+            boxes.append(
+                StatedBox(corners, self._reading.class_name(item.findtext("name") or ""), row)
+            )
         size = _size(tree)
         if size is None:
             self._told["annotations do not state their image's size: boxes count as upright"] += 1

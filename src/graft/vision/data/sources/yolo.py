@@ -24,13 +24,16 @@ from graft.vision.data.sources.places import (
     stem_of,
 )
 from graft.vision.data.sources.reading import (
+    SEVERAL,
     SourceReading,
     SourceRow,
     base_of,
+    bytes_of,
     compile_group_pattern,
     group_of,
+    is_readable_name,
+    lines_of,
     split_named,
-    stays_inside,
 )
 from graft.vision.errors import DataError
 
@@ -57,8 +60,8 @@ def read_yolo(root: Path, options: SourceOptions) -> SourceReading:
     """
     reading = SourceReading()
     base = base_of(root, options)
-    sheet = find_sheet(base)
-    names = options.class_names or sheet.names
+    sheet = find_sheet(root, base)
+    names = options.class_names or tuple(reading.class_name(name) for name in sheet.names)
     if not names:
         raise DataError(
             f"no class names for the YOLO files in {base}",
@@ -77,7 +80,7 @@ def read_yolo(root: Path, options: SourceOptions) -> SourceReading:
             continue
         label = labels.get(path, "")
         bare += [] if label else [path]
-        boxes = _read_label(root / label, label, path, names, reading) if label else StatedBoxes()
+        boxes = _read_label(root, label, path, names, reading) if label else StatedBoxes()
         if boxes is not None:
             group = group_of(path, pattern)
             reading.rows.append(SourceRow(path, "", split, group, label, boxes=boxes))
@@ -90,19 +93,19 @@ def read_yolo(root: Path, options: SourceOptions) -> SourceReading:
     return reading
 
 
-def find_sheet(base: Path) -> YoloSheet:
+def find_sheet(root: Path, base: Path) -> YoloSheet:
     """What names classes and splits.
 
     Raises:
         DataError: when ``data.yaml`` is not sound.
     """
     for path in sorted([*base.glob("*.yaml"), *base.glob("*.yml")]):
-        record = _load_yaml(path)
+        record = _load_yaml(root, path)
         if isinstance(record, dict) and ("names" in record or "nc" in record):
             return _sheet_of(record, path)
     sheet = YoloSheet()
     for path in sorted(base.glob("*.data")):
-        pairs = [line.split("=", 1) for line in _lines(path) if "=" in line]
+        pairs = [line.split("=", 1) for line in lines_of(root, path) if "=" in line]
         stated = {key.strip().lower(): value.strip() for key, value in pairs}
         sheet.file = path.name
         sheet.places = {
@@ -111,16 +114,24 @@ def find_sheet(base: Path) -> YoloSheet:
     found = [*sorted(base.glob("*.names")), *(base / name for name in _OBJECT_LISTS)]
     for path in found:
         if path.is_file():
-            sheet.names = tuple(line.strip() for line in _lines(path) if line.strip())
+            sheet.names = tuple(line for line in lines_of(root, path) if line.strip())
             break
     return sheet
 
 
-def _load_yaml(path: Path) -> Any:
-    if path.stat().st_size > _YAML_BYTES_MAX:
+class _PlainLoader(yaml.SafeLoader):
+    """Without merge keys: a few hundred bytes of them, nested, take hours to expand."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.YAMLError("merge keys (<<), which are not read here; write them out")
+
+
+def _load_yaml(root: Path, path: Path) -> Any:
+    if path.is_file() and path.stat().st_size > _YAML_BYTES_MAX:
         return None
     try:
-        return yaml.safe_load(path.read_bytes())
+        return yaml.load(bytes_of(root, path), _PlainLoader)  # a safe loader: nothing runs
     except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is no sound YAML", found=str(error)[:200]) from error
 
@@ -147,9 +158,13 @@ def _sheet_of(record: dict[str, Any], path: Path) -> YoloSheet:
             values = value if isinstance(value, list) else [value]
             places[split] = tuple(v for v in values if isinstance(v, str))
     # Nested lists that share their parts would grow without bound as text.
-    if not all(isinstance(name, str | int | float) for name in names or ()):
+    if not all(isinstance(name, int | float) or _is_text(name) for name in names or ()):
         raise DataError(f"{path.name}: names that are no words")
-    return YoloSheet(tuple(str(name).strip() for name in names or ()), places, path.name)
+    return YoloSheet(tuple(str(name) for name in names or ()), places, path.name)
+
+
+def _is_text(name: object) -> bool:
+    return isinstance(name, str) and is_readable_name(name)
 
 
 # --- splits --------------------------------------------------------------------------------------
@@ -241,30 +256,34 @@ def _find_labels(
     for file in walk_files(base):
         path = file.relative_to(root).as_posix()
         stem = file.stem.lower()
-        if file.suffix.lower() != ".txt" or not stays_inside(root, file):
+        if file.suffix.lower() != ".txt":
             continue
         place = index.find(file.stem, str(PurePosixPath(path).parent))
         if place.path and stem_of(PurePosixPath(place.path).name) == file.stem:
             if place.path in labels:
                 reading.leave_out(
-                    place.path, f"a second text file; {labels[place.path]} is used", path
+                    place.path, f"a second text file; {labels[place.path]} is used, keep one", path
                 )
             else:
                 labels[place.path] = path
         elif not split_named(stem) and not any(word in stem for word in _NOT_LABELS):
-            what = "several images have" if place.how == "several" else "no image has"
-            reading.refuse(path, f"text file whose name {what}", path)
+            several = place.how == "several"
+            what = f"whose image is unclear: {SEVERAL}" if several else "without an image; bring it"
+            reading.refuse(path, f"text file {what}", path)
     return labels
 
 
 def _read_label(
-    file: Path, label: str, image: str, names: Sequence[str], reading: SourceReading
+    root: Path, label: str, image: str, names: Sequence[str], reading: SourceReading
 ) -> StatedBoxes | None:
     """The boxes of one text file; None when it cannot be read, and the image is refused."""
     try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reading.refuse(image, f"text file that cannot be read ({type(error).__name__})", label)
+        text = bytes_of(root, root / label).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        reading.refuse(image, "text file that cannot be read: not UTF-8; save it so", label)
+        return None
+    except OSError as error:
+        reading.refuse(image, f"text file that cannot be read: {error.strerror or error}", label)
         return None
     boxes = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -297,7 +316,3 @@ def _read_line(cells: list[str], names: Sequence[str]) -> tuple[str, Corners] | 
         xs, ys = values[0::2], values[1::2]
         return name, (min(xs), min(ys), max(xs), max(ys))
     return f"line of {len(cells)} numbers (allowed: 5, or 1 and three points or more); correct it"
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_bytes().decode("utf-8-sig", "replace").splitlines()

@@ -19,7 +19,11 @@ def replaced(folder: Path) -> Iterator[Path]:
         shutil.rmtree(litter, ignore_errors=True)  # of a killed process
     with tempfile.TemporaryDirectory(prefix=_part(folder), dir=folder.parent) as beside:
         new = Path(beside) / "new"
-        yield new
+        try:
+            yield new
+        except OSError as error:
+            error.filename = error.filename or str(folder)  # a write names no file
+            raise
         if folder.exists():
             folder.rename(_old(folder))
         new.rename(folder)

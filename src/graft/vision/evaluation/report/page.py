@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ WORDS = {
     "(Grad-CAM): from purple (little) to yellow (most). A model that looks at borders, "
     "labels or background has learned the wrong thing.",
 }
+TURNING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Marks of Unicode that turn the order of what follows: ``gnp.exe`` would read ``exe.png``."""
 LOWER_IS_BETTER = ("log_loss", "calibration_error")
 
 
@@ -44,7 +47,7 @@ def render_report(material: ReportMaterial) -> str:
     environment.filters.update(filters)
     template = environment.from_string((Path(__file__).parent / "page.html").read_text())
     # The figures escape what they are given; only they are trusted as markup.
-    return template.render(
+    page = template.render(
         m=material,
         words={**WORDS, **material.words},
         lower=[name for name in LOWER_IS_BETTER if name in material.scores],
@@ -56,6 +59,12 @@ def render_report(material: ReportMaterial) -> str:
         charts=[(f, Markup(figures.task_figure(f))) for f in material.figures if f.kind != "table"],
         tables=[figure for figure in material.figures if figure.kind == "table"],
     )
+    return visible(page)
+
+
+def visible(text: str) -> str:
+    """Text whose order on the screen no name can turn: marks that do so are shown as such."""
+    return TURNING.sub(lambda mark: f"\\u{ord(mark[0]):04x}", text)
 
 
 def number(value: Any, *, sign: bool = False) -> str:

@@ -1,0 +1,33 @@
+"""Work done by threads before it is asked for: what computes need not wait for what is read."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import cv2
+
+Asked = TypeVar("Asked")
+Made = TypeVar("Made")
+CHUNKS_AHEAD = 2
+
+
+def made_ahead(
+    make: Callable[[Asked], Made], chunks: Iterable[Sequence[Asked]], workers: int
+) -> Iterator[list[Made]]:
+    """What ``make`` gives of each chunk, in order; threads are two chunks ahead.
+
+    Without ``workers`` all is made when it is asked for, by the thread that asks.
+    """
+    cv2.setNumThreads(1)
+    if not workers:
+        yield from ([make(asked) for asked in chunk] for chunk in chunks)
+        return
+    ahead: deque[list[Future[Made]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for chunk in chunks:
+            ahead.append([pool.submit(make, asked) for asked in chunk])
+            if len(ahead) > CHUNKS_AHEAD:
+                yield [future.result() for future in ahead.popleft()]
+        while ahead:
+            yield [future.result() for future in ahead.popleft()]
