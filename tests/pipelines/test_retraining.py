@@ -95,12 +95,13 @@ def test_retrain__says_which_setting_has_changed_and_does_not_repeat_what_was_re
 ) -> None:
     overlay = project / "conf/tiny/parameters/classification.yml"
     before = overlay.read_text()
-    overlay.write_text(before.replace("folds: 2", "folds: 3"))
+    overlay.write_text(before.replace("[0.01, 0.1]", "[0.02, 0.2]"))
     commit(project)
     code, found = retrain(project)
     assert (code, found["outcome"]) == (3, "refused"), found
     (reason,) = found["reasons"]
-    assert reason["reason"] == "conf" and "probing.folds: 2 is now 3" in reason["sentence"]
+    changed = "probing.strengths: [0.01, 0.1] is now [0.02, 0.2]"
+    assert reason["reason"] == "conf" and changed in reason["sentence"]
     assert found["decision"]["refused_by"] and champion(project) == "1"
     code, found = retrain(project)
     assert (code, found["outcome"]) == (0, "stands") and "refused" in found["sentence"]

@@ -26,10 +26,10 @@ class Marks:
 
 
 KINDS = ("probe", "fine_tuned", "scratch")
-"""The cheapest first."""
+"""The cheapest first; any other is dearer."""
 
 
 def contender(name: str, right: np.ndarray, minutes: float, *notes: str) -> Contender:
     """A contender with these marks."""
-    marks = Marks(np.asarray(right, float))
-    return Contender(name, marks, minutes, KINDS.index(name), notes)
+    cost = KINDS.index(name) if name in KINDS else len(KINDS)
+    return Contender(name, Marks(np.asarray(right, float)), minutes, cost, notes)

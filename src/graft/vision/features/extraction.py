@@ -108,9 +108,8 @@ def _extract(
     missing = set(store.missing(table["key"]))
     todo = table[table["key"].isin(missing)].drop_duplicates("key")
     if len(todo):
-        engine = choose_engine(
-            model, preprocessing.size_px, options.batch_size, options.engine, options.precision
-        )
+        size_px, batch = preprocessing.size_px, options.batch_size
+        engine = choose_engine(model, size_px, batch, options.engine, options.precision, folder)
         kind = stored_kind(model)
         _compute(todo, pixels, preprocessing, engine, store, options.batch_size, augment, kind)
     return FrozenFeatures(table, folder, len(todo))

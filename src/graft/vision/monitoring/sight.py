@@ -130,9 +130,9 @@ class Sight:
 
     @cached_property
     def _engine(self) -> Engine:
-        size, options = self.preprocessing.size_px, self.options
+        size, said = self.preprocessing.size_px, self.options
         return choose_engine(
-            self.model, size, options.batch_size, options.engine, options.precision
+            self.model, size, said.batch_size, said.engine, said.precision, self.folder
         )
 
     @cached_property

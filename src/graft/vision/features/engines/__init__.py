@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
 
 from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.errors import OptionsError
+from graft.vision.features.engines.graphs import NAMESPACE
 from graft.vision.features.engines.openvino import OpenVinoEngine
 from graft.vision.features.engines.plain import CompiledEngine, CudaEngine, TorchEngine
 from graft.vision.model import GraftedModel
@@ -51,8 +53,12 @@ def choose_engine(
     batch_size: int,
     name: str = "auto",
     precision: Precision = "auto",
+    kept: Path | None = None,
 ) -> Engine:
     """Build the engine asked for, or the fastest that this machine has.
+
+    Args:
+        kept: the folder of the store of features, where an engine may keep what takes it long.
 
     Raises:
         OptionsError: when the engine or the precision asked for is not to be had here.
@@ -64,14 +70,17 @@ def choose_engine(
             f"feature_extraction.engine {chosen!r} is not to be had on this machine",
             allowed=", ".join(["auto", *available]),
         )
+    if chosen == "openvino":
+        return OpenVinoEngine(model, size_px, batch_size, computed, kept)
     return ENGINES[chosen](model, size_px, batch_size, computed)
 
 
 def engine_identity(model: GraftedModel, name: str = "auto", precision: Precision = "auto") -> str:
     """The name of the engine that `choose_engine` would build here, without building it."""
     chosen, computed = _chosen(model, name, precision)
-    made_by = version("openvino") if chosen == "openvino" else torch.__version__
-    return f"{chosen} {made_by} {computed}"
+    if chosen == "openvino":
+        return f"openvino {version('openvino')} {NAMESPACE} {computed}"
+    return f"{chosen} {torch.__version__} {computed}"
 
 
 def _chosen(model: GraftedModel, name: str, precision: Precision) -> tuple[str, str]:

@@ -3,12 +3,15 @@
 import copy
 import warnings
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 
+from graft.vision.backbones.weights import digest_state
 from graft.vision.errors import OptionsError
+from graft.vision.features.engines.graphs import NAMESPACE, kept_graph
 from graft.vision.model import GraftedModel
 from graft.vision.records import Array
 
@@ -34,6 +37,45 @@ def _at_size(model: GraftedModel, size_px: int) -> GraftedModel:
     return model
 
 
+def _identity(model: GraftedModel, shape: tuple[int, ...]) -> dict[str, object]:
+    """All that decides what is converted."""
+    return {
+        "architecture": model.backbone.contract.architecture,
+        "maps": getattr(model.backbone, "reductions", None),
+        "contract": model.backbone.contract.model_dump(mode="json"),
+        "weights": digest_state(dict(model.backbone.state_dict())),
+        "shape": shape,
+        "versions": [version(name) for name in ("openvino", "torch", "timm")],
+    }
+
+
+def _converted(model: GraftedModel, shape: tuple[int, ...]) -> Any:
+    """Raises `OptionsError` for what OpenVINO cannot read."""
+    import openvino as ov
+
+    example = torch.zeros(shape, dtype=torch.uint8)
+    whole = _FromViews(_at_size(model.eval(), shape[1]))
+    try:
+        with warnings.catch_warnings():
+            # OpenVINO reads models through torch.jit, which torch calls old.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            # That sizes become constants is what is wanted.
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            # Left to itself, OpenVINO traces with a check that takes three times as long.
+            with torch.no_grad():
+                traced = torch.jit.trace(whole, example, check_trace=False)
+            graph = ov.convert_model(traced, example_input=example)
+    except Exception as error:  # what it cannot read, it refuses in many ways
+        raise OptionsError(
+            f"OpenVINO cannot read {model.backbone.contract.architecture}",
+            found=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:120]}",
+            mend="set feature_extraction.engine to 'torch'",
+        ) from error
+    graph.reshape(list(shape))
+    return graph
+
+
 def _compiled(ov: Any, graph: Any, precision: str) -> Any:
     """In the precision that is named: OpenVINO's own choice would differ by machine."""
     hint = {"fp32": "f32", "bf16": "bf16"}[precision]
@@ -51,33 +93,24 @@ class OpenVinoEngine:
     """One request per core, each on a part of the batch: no core waits for another."""
 
     def __init__(
-        self, model: GraftedModel, size_px: int, batch_size: int, precision: str = "fp32"
+        self,
+        model: GraftedModel,
+        size_px: int,
+        batch_size: int,
+        precision: str = "fp32",
+        kept: Path | None = None,
     ) -> None:
+        """
+        Args:
+            kept: the folder of a store where converted graphs are kept.
+        """
         import openvino as ov
 
-        self.name = f"openvino {version('openvino')} {precision}"
+        self.name = f"openvino {version('openvino')} {NAMESPACE} {precision}"
         channels = model.backbone.contract.channels
         self._shape = (max(1, batch_size // 2), size_px, size_px, channels)
-        example = torch.zeros(self._shape, dtype=torch.uint8)
-        whole = _FromViews(_at_size(model.eval(), size_px))
-        try:
-            with warnings.catch_warnings():
-                # OpenVINO reads models through torch.jit, which torch calls old.
-                warnings.simplefilter("ignore", FutureWarning)
-                warnings.simplefilter("ignore", DeprecationWarning)
-                # That sizes become constants is what is wanted.
-                warnings.simplefilter("ignore", torch.jit.TracerWarning)
-                # Left to itself, OpenVINO traces with a check that takes three times as long.
-                with torch.no_grad():
-                    traced = torch.jit.trace(whole, example, check_trace=False)
-                graph = ov.convert_model(traced, example_input=example)
-        except Exception as error:  # what it cannot read, it refuses in many ways
-            raise OptionsError(
-                f"OpenVINO cannot read {model.backbone.contract.architecture}",
-                found=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:120]}",
-                mend="set feature_extraction.engine to 'torch'",
-            ) from error
-        graph.reshape(list(self._shape))
+        identity = _identity(model, self._shape)
+        graph = kept_graph(kept, identity, lambda: _converted(model, self._shape))
         compiled = _compiled(ov, graph, precision)
         self._queue = ov.AsyncInferQueue(compiled)
         self._queue.set_callback(self._collect)
