@@ -25,7 +25,7 @@ from bench import Measure, Say, row
 
 SIDE_PX = 35
 SIZES = (1_000, 10_000)
-VIEW_PX, EXTRACTED, NEW = 64, 2_000, 20
+VIEW_PX, EXTRACTED, NEW = 224, 5_000, 50
 SMALL_FILES = 10_000
 
 
