@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from PIL import Image
+from tiny_roads import lay_conf
 
 from copied_projects import copy_code
 
@@ -63,13 +63,7 @@ def lay_hostile_project(project: Path) -> Path:
     """A copy of the project whose case has hostile names of classes, files and groups."""
     copy_code(project)
     draw(project / RAW)
-    parameters = project / "conf" / CASE / "parameters"
-    parameters.mkdir(parents=True)
-    (parameters.parent / "globals.yml").write_text(f"case: {CASE}\nraw: {RAW}\n")
-    for task, source in SOURCES.items():
-        settings = {**SMALL, "probing": PROBES[task]}
-        settings["ingestion"] = {**SMALL["ingestion"], "source": source}
-        (parameters / f"{task}.yml").write_text(yaml.safe_dump({task: settings}))
+    lay_conf(project, RAW, {task: {**SMALL, "probing": PROBES[task]} for task in SOURCES}, SOURCES)
     return project
 
 

@@ -167,4 +167,4 @@ def test_options__name_nothing_outside(tmp_path: Path, options: dict[str, Any]) 
     case = Case(tmp_path, LAYOUTS[plain.get(options["layout"], options["layout"])])
     (case.raw / "way_out").symlink_to(case.outside)
     case.options = case.options.model_copy(update={"source": SourceOptions.parse(options, "test")})
-    case.ingest()
+    assert case.ingest() is None

@@ -40,14 +40,22 @@ def lay_project(project: Path) -> Path:
     """A copy of the project with the case of all tasks, which has not run."""
     copy_code(project)
     draw_case(project / RAW)
-    parameters = project / "conf" / CASE / "parameters"
-    parameters.mkdir(parents=True)
-    (parameters.parent / "globals.yml").write_text(f"case: {CASE}\nraw: {RAW}\n")
-    for task, source in SOURCES.items():
-        settings = {**SMALL, "probing": PROBES[task]}
-        settings["ingestion"] = {**SMALL["ingestion"], "source": source}
-        (parameters / f"{task}.yml").write_text(yaml.safe_dump({task: settings}))
+    settings = {task: {**SMALL, "probing": PROBES[task]} for task in SOURCES}
+    lay_conf(project, RAW, settings, SOURCES)
     return project
+
+
+def lay_conf(
+    project: Path, raw: str, settings: dict[str, dict[str, Any]], sources: dict[str, dict[str, Any]]
+) -> None:
+    """The overlay of the case whose images lie at ``raw``, by task."""
+    case = Path(raw).name
+    parameters = project / "conf" / case / "parameters"
+    parameters.mkdir(parents=True)
+    (parameters.parent / "globals.yml").write_text(f"case: {case}\nraw: {raw}\n")
+    for task, source in sources.items():
+        said = {**settings[task], "ingestion": {**settings[task]["ingestion"], "source": source}}
+        (parameters / f"{task}.yml").write_text(yaml.safe_dump({task: said}))
 
 
 def draw_case(folder: Path, count: int = 16) -> None:

@@ -175,21 +175,22 @@ def test_retrain__is_had_by_one_of_several_schedulers(
 ) -> None:
     for number in range(rounds):
         by_night(project / "data/01_raw/tiny", 4, f"late{schedulers}_{number}_", 9 + number)
-        _is_had_by_one(project, schedulers)
+        before = versions(project)
+        found = _outcomes(project, schedulers)
+        trained = [outcome for outcome in found if outcome in ("promoted", "refused")]
+        assert len(trained) == 1, found
+        assert all(o in ("superseded", "stands") for o in found if o not in trained)
+        assert versions(project) == before + 1
 
 
-def _is_had_by_one(project: Path, schedulers: int) -> None:
-    before = versions(project)
+def _outcomes(project: Path, schedulers: int) -> list[str]:
+    """What came of so many calls at once."""
     command = [str(Path(sys.executable).with_name("kedro")), "retrain", "--env", CASE, "--json"]
     callers = [
         subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for _ in range(schedulers)
     ]
-    found = [json.loads(caller.communicate()[0])[0]["outcome"] for caller in callers]
-    trained = [outcome for outcome in found if outcome in ("promoted", "refused")]
-    assert len(trained) == 1, found
-    assert all(o in ("superseded", "stands") for o in found if o not in trained)
-    assert versions(project) == before + 1
+    return [json.loads(caller.communicate()[0])[0]["outcome"] for caller in callers]
 
 
 def test_retrain__prints_schedules_and_runs_nothing(project: Path) -> None:

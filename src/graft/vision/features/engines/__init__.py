@@ -39,7 +39,7 @@ class Engine(Protocol):
         """(N, S, S, C) uint8 views, N at most the batch size, to (N, D) float32."""
 
 
-ENGINES: dict[str, Callable[[GraftedModel, int, int, str], Engine]] = {
+ENGINES: dict[str, Callable[[GraftedModel, int, int, str, Path | None], Engine]] = {
     "torch": TorchEngine,
     "compiled": CompiledEngine,
     "openvino": OpenVinoEngine,
@@ -70,9 +70,7 @@ def choose_engine(
             f"feature_extraction.engine {chosen!r} is not to be had on this machine",
             allowed=", ".join(["auto", *available]),
         )
-    if chosen == "openvino":
-        return OpenVinoEngine(model, size_px, batch_size, computed, kept)
-    return ENGINES[chosen](model, size_px, batch_size, computed)
+    return ENGINES[chosen](model, size_px, batch_size, computed, kept)
 
 
 def engine_identity(model: GraftedModel, name: str = "auto", precision: Precision = "auto") -> str:

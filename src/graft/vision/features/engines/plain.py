@@ -1,6 +1,7 @@
 """Engines of torch itself: plain, compiled, and on CUDA."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,17 @@ class TorchEngine:
     kind, device = "torch", "cpu"
 
     def __init__(
-        self, model: GraftedModel, size_px: int, batch_size: int, precision: str = "fp32"
+        self,
+        model: GraftedModel,
+        size_px: int,
+        batch_size: int,
+        precision: str = "fp32",
+        kept: Path | None = None,
     ) -> None:
+        """
+        Args:
+            kept: of no use here: nothing is built that takes long.
+        """
         self.name = f"{self.kind} {torch.__version__} {precision}"
         self._batch_size, self._is_bf16 = batch_size, precision == "bf16"
         # A copy: another layout gives other last bits to whoever else uses the model.
