@@ -2,8 +2,9 @@
 
 Run as ``python tests/faults/image_roads.py FOLDER WORK DICOM``; DICOM files lie in a folder of
 their own, which may be empty. Writes ``WORK/outcomes.json``: by road what became of each file,
-``usable`` with the digest of its pixels or ``refused`` with the reason, and by how much the peak of
-memory in use had grown over what a process holds that has taken sound pictures along each road.
+``usable`` with the digest of its pixels or ``refused`` with the reason; by how much the peak of
+memory in use on it lay over what the process held at its start; and how much the process holds at
+the end over what it held when it had taken sound pictures along each road.
 """
 
 import ctypes
@@ -217,23 +218,29 @@ def _memory_mb(name: str) -> float:
     return int(status.split(f"{name}:")[1].split()[0]) / 1024
 
 
+def _held_mb() -> float:
+    ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps for later is no image's
+    return _memory_mb("VmRSS")
+
+
 def main(folder: Path, work: Path, dicom: Path) -> None:
     """All roads in turn."""
     faulthandler.enable()
     model = new_model(work / "warm")
     for road in Roads(_lay_sound(work / "sound"), work / "warm", model).all().values():
         road()
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of all the imports
-    base, outcomes, grown = _memory_mb("VmRSS"), {}, {}
+    base, outcomes, grown = _held_mb(), {}, {}
     roads = Roads(folder, work, model).all()
     roads["real DICOM"] = lambda: Roads(dicom, work, model).decoding(RULE)
     for name, road in roads.items():
         faulthandler.dump_traceback_later(LIMIT_S, exit=True)
-        ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps for later is no image's
+        held = _held_mb()
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
         outcomes[name] = road()
-        grown[name] = round(_memory_mb("VmHWM") - base, 1)
+        grown[name] = round(_memory_mb("VmHWM") - held, 1)
         faulthandler.cancel_dump_traceback_later()
-    found = {"base_mb": round(base), "grown_mb": grown, "outcomes": outcomes}
+    kept = round(_held_mb() - base, 1)
+    found = {"base_mb": round(base), "grown_mb": grown, "kept_mb": kept, "outcomes": outcomes}
     (work / "outcomes.json").write_text(json.dumps(found))
 
 

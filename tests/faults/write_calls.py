@@ -16,7 +16,8 @@ OURS = f"{os.sep}src{os.sep}graft{os.sep}"
 
 class WriteCalls:
     """Counts from `start` to `stop`: opening for writing, renaming, removing, making folders and
-    links, cutting, writing without a buffer, and bringing to disk.
+    links, cutting, writing without a buffer, and bringing to disk. What an import writes is left
+    out (its byte code, a library's folder of settings): only the first process does so.
 
     Attributes:
         number: calls since the start.
@@ -51,6 +52,8 @@ class WriteCalls:
         return told
 
     def _meet(self, path: object) -> None:
+        if _is_importing(sys._getframe(1)):
+            return
         self.number += 1
         self.sites.update(sites_in(sys._getframe(1)))
         if self.number == self._at and self._act is not None:
@@ -60,6 +63,14 @@ class WriteCalls:
 def _is_writing(path: object, mode: object, flags: object) -> bool:
     named = isinstance(path, str | bytes) and not os.fsdecode(path).startswith(("/dev/", "/proc/"))
     return named and isinstance(flags, int) and bool(flags & WRITING)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def sites_in(frame: FrameType | None) -> set[str]:

@@ -3,12 +3,16 @@
 from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_sets import boxes_of, picture, read, reported, splits_of, text
 
+from graft.vision.data.sources.table_file import load_table
 from graft.vision.errors import DataError
 
 CSV = {"layout": "boxes_csv"}
@@ -135,6 +139,15 @@ def test_boxes_csv__reads_parquet_and_shares(tmp_path: Path) -> None:
     stated = read(tmp_path, **CSV, box_unit="share").rows[0].boxes
     assert stated is not None and stated.as_shares
     assert stated.boxes[0].xyxy == pytest.approx((0.1, 0.2, 0.4, 0.6))
+
+
+def test_table__in_parquet_with_words_that_are_no_utf8_is_refused(tmp_path: Path) -> None:
+    """It opens without a word: only who looks at the cells finds out."""
+    ends, letters = np.array([0, 3], np.int32), b"\xff5x"
+    word = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(ends), pa.py_buffer(letters)])
+    pyarrow.parquet.write_table(pa.table({"image": word}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet cannot be read as a table"):
+        load_table(tmp_path / "t.parquet")
 
 
 @pytest.mark.parametrize("name", ["../secret.jpg", "/etc/hostname", "link.jpg", "..\\secret.jpg"])

@@ -37,10 +37,10 @@ def load_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
 def _load_parquet(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
-    except Exception as error:  # its reader raises many kinds on damaged files
+        text = table.astype(object).where(table.notna(), "").astype(str)
+    except Exception as error:  # many kinds are raised on damaged files, some by the first look
         raise ValueError(f"{type(error).__name__}: {error}") from error
     _refuse_lists(table, path)
-    text = table.astype(object).where(table.notna(), "").astype(str)
     return text.set_axis(range(2, len(text) + 2), axis=0)
 
 
