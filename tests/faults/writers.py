@@ -129,22 +129,6 @@ def read_evens(folder: Path) -> int:
     return 2 if len(store) == 5 and not pruning.look_into(store).dead_bytes else 1
 
 
-def drop_damaged(folder: Path, number: int) -> None:
-    if number == 1:
-        put_arrays(folder, 1)
-        (shard,) = (folder / "store").rglob("*.bin")
-        with shard.open("r+b") as out:
-            out.write(b"\xff")
-        return
-    ArrayStore(folder / "store", "rule").drop_damaged()
-
-
-def read_undamaged(folder: Path) -> int:
-    store = ArrayStore(folder / "store", "rule")
-    assert not store.missing(map(str, range(1, 5)))
-    return 1 if "0" in store else 2
-
-
 def put_entries(folder: Path, number: int) -> None:
     ledger = Ledger(folder / "ledger", "tiny", lease_s=0.05)
     with ledger.turn():
@@ -320,7 +304,6 @@ WRITERS: dict[str, Writer] = {
     "folder": Writer(open_folder, lambda folder: 2 * (folder / "layer/store").is_dir(), (0,)),
     "store": Writer(put_arrays, read_arrays),
     "store pruned": Writer(put_evens, read_evens, (1,), same_names=False),
-    "store rid of damage": Writer(drop_damaged, read_undamaged, (1,)),
     "ledger": Writer(
         put_entries, lambda folder: len(read_chain(folder / "ledger/tiny.jsonl")), (1,)
     ),

@@ -58,7 +58,7 @@ def test_store__names_a_flipped_byte_and_never_returns_it(tmp_path: Path) -> Non
     with pytest.raises(StoreError, match=r"array a .* is damaged"):
         store.read("a")
     np.testing.assert_array_equal(store.read("b"), np.ones(3))
-    assert store.drop_damaged() == ["a"]
+    assert store.missing(["a", "b"]) == ["a"]
     fill(store, a=np.arange(100, dtype=np.float32))
     np.testing.assert_array_equal(ArrayStore(tmp_path, "rule").read("a"), np.arange(100))
 

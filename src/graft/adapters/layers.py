@@ -1,8 +1,11 @@
-"""Where the catalog keeps what commands beside a run read: stores by content, outputs of cases."""
+"""Where what commands read lies: stores by content, outputs of cases as the catalog keeps them."""
 
 import json
 from pathlib import Path
 from typing import Any
+
+LOCK = "requirements.lock"
+"""What is installed, each package by version and digest; beside pyproject.toml."""
 
 DATA = Path("data")
 PIXELS = DATA / "02_intermediate/pixels"

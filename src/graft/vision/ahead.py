@@ -1,5 +1,6 @@
 """Work done by threads before it is asked for: what computes need not wait for what is read."""
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,3 +32,11 @@ def made_ahead(
                 yield [future.result() for future in ahead.popleft()]
         while ahead:
             yield [future.result() for future in ahead.popleft()]
+
+
+def each_made_ahead(
+    make: Callable[[Asked], Made], asked: Sequence[Asked], workers: int
+) -> Iterator[Made]:
+    """As `made_ahead`, one by one; at most three times ``workers`` (1 or more) are held."""
+    chunks = (asked[start : start + workers] for start in range(0, len(asked), workers))
+    yield from itertools.chain.from_iterable(made_ahead(make, chunks, workers))

@@ -6,15 +6,16 @@ from torch import nn
 
 from graft.vision.training import precision
 from graft.vision.training.options import FineTuningOptions
-from graft.vision.training.precision import Precision, depthwise_in_fp32, linear_head_in_fp32
+from graft.vision.training.precision import Precision, fast_depthwise, linear_head_in_fp32
 
 
 class Kinds(nn.Module):
     """A pointwise and a depthwise convolution; remembers what the second gave."""
 
-    def __init__(self) -> None:
+    def __init__(self, dilation: int = 1) -> None:
         super().__init__()
-        self.pointwise, self.depthwise = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8)
+        self.pointwise = nn.Conv2d(3, 8, 1)
+        self.depthwise = nn.Conv2d(8, 8, 3, dilation=dilation, groups=8)
         self.kinds: list[torch.dtype] = []
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
@@ -24,11 +25,14 @@ class Kinds(nn.Module):
         return deep.float().mean()
 
 
-def test_depthwise_in_fp32__leaves_the_others_to_autocast_and_nothing_behind() -> None:
-    model, maps = Kinds(), torch.rand(2, 3, 8, 8)
-    with depthwise_in_fp32(model), torch.autocast("cpu", torch.bfloat16):
+@pytest.mark.parametrize(("dilation", "kind"), [(1, torch.bfloat16), (2, torch.float32)])
+def test_fast_depthwise__widens_what_it_does_not_know_and_leaves_nothing_behind(
+    dilation: int, kind: torch.dtype
+) -> None:
+    model, maps = Kinds(dilation), torch.rand(2, 3, 8, 8)
+    with fast_depthwise(model), torch.autocast("cpu", torch.bfloat16):
         model(maps).backward()
-    assert model.kinds == [torch.bfloat16, torch.float32]
+    assert model.kinds == [torch.bfloat16, kind]
     assert all(parameter.grad.dtype == torch.float32 for parameter in model.parameters())
     assert "forward" not in vars(model.depthwise)
     model(maps)
@@ -52,7 +56,7 @@ def test_precision__is_as_asked_or_as_the_device_does_best(
     chosen, model = Precision(FineTuningOptions(precision=asked)), Kinds()  # type: ignore[arg-type]
     with chosen.around(model):
         model(torch.rand(1, 3, 8, 8))
-    assert model.kinds == [wanted, torch.float32]
+    assert model.kinds == [wanted, wanted]
 
 
 class Headed(nn.Module):

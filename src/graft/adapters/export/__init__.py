@@ -4,6 +4,8 @@
 the folder's own records, so that a check makes them again and names each field that differs.
 """
 
+from graft.adapters.layers import LOCK as LOCK
+
 LINEAGE, REGISTERED, SCHEMAS = "lineage", "registered", "schemas"
 """Folders: what was recorded; the registered bytes; schemas of the documents."""
 BOM, STATEMENT, ENVELOPE = "bom.cdx.json", "statement.intoto.json", "statement.dsse.json"
@@ -12,6 +14,6 @@ MANIFEST = "MANIFEST.sha256.json"
 VERSION, DECLARED, LEDGER = "version.json", "declared.json", "ledger.jsonl"
 """In the folder of records: what the registry says of the version, what people declared, and who
 promoted it."""
-LOCK, DIFF = "requirements.lock", "uncommitted.diff"
+DIFF = "uncommitted.diff"
 ROOT_TAG = "export.root_sha256"
 """The tag of a version that holds the root digest of its last export."""

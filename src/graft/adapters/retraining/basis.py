@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from graft.adapters.layers import LOCK
 from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.audit.rows import compared, flat
 from graft.adapters.lineage.outputs import making_code
@@ -58,7 +59,7 @@ def basis_now(
     Args:
         parameters: all that conf says.
     """
-    lock = project / "requirements.lock"
+    lock = project / LOCK
     locked = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else UNKNOWN
     return Basis(data_digest(split_manifest), flat("", dict(parameters)), making_code(task), locked)
 

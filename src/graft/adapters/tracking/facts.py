@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from graft.adapters.layers import LOCK
 from graft.adapters.tracking.difference import Git, uncommitted_diff
 from graft.adapters.tracking.tree import NO_DIFF, working_tree
 from graft.adapters.tracking.version import UNKNOWN, data_version
@@ -34,7 +35,7 @@ def tree_facts(project: Path, diff: str) -> dict[str, str]:
 
 def lock_facts(project: Path) -> dict[str, str]:
     """SHA-256 of the lock file, and what is installed in another version than it pins."""
-    lock = project / "requirements.lock"
+    lock = project / LOCK
     if not lock.is_file():
         return {"lock.sha256": UNKNOWN}
     data = lock.read_bytes()

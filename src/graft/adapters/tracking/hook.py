@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
+from graft.adapters.layers import LOCK
+
 if TYPE_CHECKING:
     from graft.adapters.tracking.run import OpenRun
 
@@ -67,7 +69,7 @@ class TrackingHook:
         run.params(self._parameters(pipeline))
         if diff:
             run.text(diff, "code/uncommitted.diff")
-        lock = self._project / "requirements.lock"
+        lock = self._project / LOCK
         if lock.is_file():
             run.artifact(lock, "code")
 

@@ -1,16 +1,14 @@
 """From a raw folder to the manifest: every byte hashed, only new content decoded."""
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import pandas as pd
 from tqdm import tqdm
 
+from graft.vision.ahead import each_made_ahead
 from graft.vision.data.checked_truths import CheckedTruths
 from graft.vision.data.decoding import Decoded, decode
 from graft.vision.data.file_bytes import read_within
@@ -100,16 +98,9 @@ def _hash_and_decode(
     root: Path, rows: list[SourceRow], store: PixelStore, workers: int
 ) -> Iterator[tuple[SourceRow, str, Result]]:
     """Yield each row with its digest, and what decoding gave; None where the store knows it."""
-    cv2.setNumThreads(1)
-    with ThreadPoolExecutor(workers) as pool:
-        window: deque[tuple[SourceRow, Future[tuple[str, Result]]]] = deque()
-        for row in rows:
-            window.append((row, pool.submit(read_image, root / row.path, store)))
-            if len(window) > 2 * workers:
-                source, done = window.popleft()
-                yield source, *done.result()
-        for source, done in window:
-            yield source, *done.result()
+    read = each_made_ahead(lambda row: read_image(root / row.path, store), rows, workers)
+    for row, (sha256, result) in zip(rows, read, strict=True):
+        yield row, sha256, result
 
 
 def read_image(path: Path, store: PixelStore) -> tuple[str, Result]:

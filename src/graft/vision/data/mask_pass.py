@@ -1,9 +1,7 @@
 """All mask files of a case: every byte hashed each time, only new content decoded."""
 
 import hashlib
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from graft.vision.ahead import each_made_ahead
 from graft.vision.data.boxes import Corners
 from graft.vision.data.file_bytes import read_within
 from graft.vision.data.mask_files import MaskRule, names_present, read_instances, read_mask
@@ -57,8 +56,12 @@ def read_masks(
     paths = list(dict.fromkeys(paths))
     rule_digest = digest_of([rule.digest, max_pixels])
     facts: dict[str, MaskFacts] = {}
+
+    def read_path(path: str) -> _Read:
+        return _read_one(root / path, rule, rule_digest, store, max_pixels)
+
     with store.writer() as writer:
-        stream = _stream(root, paths, rule, rule_digest, store, max_pixels, workers)
+        stream = zip(paths, each_made_ahead(read_path, paths, workers), strict=True)
         for path, read in tqdm(
             stream, total=len(paths), desc="masks", mininterval=2, leave=False, disable=None
         ):
@@ -69,27 +72,6 @@ def read_masks(
                 meta = store.meta(read.key)
             facts[path] = _facts_of(read.key, meta)
     return facts
-
-
-def _stream(
-    root: Path,
-    paths: list[str],
-    rule: MaskRule,
-    rule_digest: str,
-    store: ArrayStore,
-    max_pixels: int,
-    workers: int,
-) -> Iterator[tuple[str, _Read]]:
-    with ThreadPoolExecutor(workers) as pool:
-        window: deque[tuple[str, Future[_Read]]] = deque()
-        for path in paths:
-            job = pool.submit(_read_one, root / path, rule, rule_digest, store, max_pixels)
-            window.append((path, job))
-            if len(window) > 4 * workers:
-                done, future = window.popleft()
-                yield done, future.result()
-        for done, future in window:
-            yield done, future.result()
 
 
 def _read_one(

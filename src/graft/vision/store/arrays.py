@@ -143,17 +143,6 @@ class ArrayStore:
                 error.filename = error.filename or str(self.root)  # a write names no file
                 raise
 
-    def drop_damaged(self) -> list[str]:
-        """Forget, for every reader, each key whose bytes differ from their checksum.
-
-        Returns the keys, so that what they stood for can be made again.
-        """
-        with self.writer() as writer:
-            damaged = [key for key in self._index if not self.holds(key)]
-            for key in damaged:
-                writer.drop(key)
-        return damaged
-
     def shard_file(self, shard: int) -> Path:
         """Where the bytes of a shard lie."""
         return self.root / f"{shard:06d}.bin"
@@ -166,11 +155,8 @@ class ArrayStore:
         """Whether an array was found to differ from its checksum."""
         return key in self._index and self._index[key].place in self._damaged
 
-    def take(self, key: str, entry: Entry | None) -> None:
-        """What a writer has just put on disk, or dropped."""
-        if entry is None:
-            del self._index[key]
-            return
+    def take(self, key: str, entry: Entry) -> None:
+        """What a writer has just put on disk."""
         self._index[key] = entry
         self._whole.add(entry.place)
 
@@ -213,9 +199,7 @@ class ArrayStore:
             shard = self.shard_file(int(path.stem))
             size = shard.stat().st_size if shard.exists() else 0
             for key, entry in read_index(path, int(path.stem)):
-                if entry is None:
-                    found.pop(key, None)
-                elif entry.offset + entry.bytes <= size:
+                if entry.offset + entry.bytes <= size:
                     found[key] = entry
         return found
 

@@ -33,8 +33,8 @@ class Entry:
         return self.shard, self.offset, self.crc32
 
 
-def read_index(path: Path, shard: int) -> Iterator[tuple[str, Entry | None]]:
-    """Each key of an index with its entry, None where a line drops it; damaged lines left out."""
+def read_index(path: Path, shard: int) -> Iterator[tuple[str, Entry]]:
+    """Each key of an index with its entry; damaged lines are left out."""
     with path.open("rb") as lines:
         for line in lines:
             row = _parse(line)
@@ -42,19 +42,17 @@ def read_index(path: Path, shard: int) -> Iterator[tuple[str, Entry | None]]:
                 yield row["key"], _entry_of(row, shard)
 
 
-def line_of(key: str, entry: Entry | None) -> bytes:
-    """The index line that names an array, or drops its key: eight hexadecimal digits of the text's
-    CRC-32, a blank, JSON."""
-    row: dict[str, Any] = {"key": key, "dropped": True}
-    if entry is not None:
-        row = {
-            "key": key,
-            "offset": entry.offset,
-            "shape": entry.shape,
-            "dtype": entry.dtype,
-            "crc32": entry.crc32,
-            "meta": entry.meta,
-        }
+def line_of(key: str, entry: Entry) -> bytes:
+    """The index line that names an array: eight hexadecimal digits of the text's CRC-32, a blank,
+    JSON."""
+    row = {
+        "key": key,
+        "offset": entry.offset,
+        "shape": entry.shape,
+        "dtype": entry.dtype,
+        "crc32": entry.crc32,
+        "meta": entry.meta,
+    }
     text = json.dumps(row).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
@@ -68,7 +66,5 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return row
 
 
-def _entry_of(row: dict[str, Any], shard: int) -> Entry | None:
-    if row.get("dropped"):
-        return None
+def _entry_of(row: dict[str, Any], shard: int) -> Entry:
     return Entry(shard, row["offset"], tuple(row["shape"]), row["dtype"], row["crc32"], row["meta"])

@@ -28,7 +28,7 @@ class Holding:
     """What lies in a namespace.
 
     Attributes:
-        dead_bytes: what no key names any more: dropped, overwritten, or left by a killed run.
+        dead_bytes: what no key names any more: overwritten, or left by a killed run.
         written: when it was last added to, in seconds since the epoch; 0.0 where never.
     """
 

@@ -58,12 +58,6 @@ class Writer:
         if len(self._lines) >= _LINES:
             self.flush()
 
-    def drop(self, key: str) -> None:
-        """Forget a key; its bytes stay until the store is pruned."""
-        shard = self._store.entry(key).shard
-        self._append(shard, [line_of(key, None)])
-        self._store.take(key, None)
-
     def next_shard(self) -> None:
         """Go on in a shard of its own, which is there from now on."""
         self.close()

@@ -50,7 +50,8 @@ def find_folds(model: Learner, views: torch.Tensor, batch_size: int) -> Sequence
 
 
 def folded_forwards(folds: Sequence[Fold]) -> dict[nn.Module, Forward]:
-    """What the modules run in place of their own forward passes where BatchNorm stands still."""
+    """What the modules run in place of their own forward passes where BatchNorm stands still; a
+    convolution's own is that which it has now."""
     found: dict[nn.Module, Forward] = {}
     for convolution, norm in folds:
         if not norm.training:
@@ -69,8 +70,12 @@ def _convolves(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Forward:
         weight = convolution.weight * scale[:, None, None, None]
         return functional_call(convolution, {"weight": weight, "bias": shift}, (maps,))
 
+    before = vars(convolution).get("forward")
+
     def own(maps: torch.Tensor) -> Any:  # functional_call comes by the instance's forward again
         running = vars(convolution).pop("forward")
+        if before is not None:
+            convolution.forward = before  # type: ignore[method-assign]
         try:
             return forward(maps)
         finally:

@@ -16,6 +16,7 @@ from graft.vision.augmentation.sampling import sample_seed
 from graft.vision.backbones.freezing import set_training_mode
 from graft.vision.backbones.weights import digest_state
 from graft.vision.errors import TrainingError
+from graft.vision.memory import memory_kept
 from graft.vision.model import Learner
 from graft.vision.runtime import machine_record
 from graft.vision.task import ClassTable, LossOptions, Task
@@ -127,8 +128,9 @@ class Training:
             if self.epoch == 0:
                 self.epochs = self._plan_epochs()
             # Asked before each epoch, so that a fall right after the last one changes nothing.
-            while self.epoch < self.epochs and not self._should_stop():
-                self._run_epoch(self.epoch)
+            with memory_kept():
+                while self.epoch < self.epochs and not self._should_stop():
+                    self._run_epoch(self.epoch)
             self.done = True
             self._save()
         self.model.load_state_dict(self.best)

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
 
 from graft.vision.model import Learner
 from graft.vision.runtime import computes_bf16_fast, device_name
+from graft.vision.training.activations import frugal_forwards
+from graft.vision.training.depthwise import can_be_fast, fast_forward
 from graft.vision.training.folding import Fold, find_folds, folded_forwards
 from graft.vision.training.forwards import Forward, with_forwards
 from graft.vision.training.options import FineTuningOptions
@@ -44,11 +46,12 @@ class Precision:
     def around(self, model: nn.Module) -> Iterator[None]:
         """Forward passes within compute in this format."""
         with ExitStack() as stack:
+            if self.device.type == "cpu":
+                stack.enter_context(with_forwards(frugal_forwards(model)))
+                stack.enter_context(fast_depthwise(model))
             stack.enter_context(with_forwards(folded_forwards(self._folds)))
             if self.is_bf16:
                 stack.enter_context(linear_head_in_fp32(model))
-                if self.device.type == "cpu":
-                    stack.enter_context(depthwise_in_fp32(model))
             stack.enter_context(self.fabric.autocast())
             yield
 
@@ -64,13 +67,17 @@ class Precision:
 
 
 @contextmanager
-def depthwise_in_fp32(model: nn.Module) -> Iterator[None]:
-    """Depthwise convolutions within compute in fp32, whatever autocast says.
+def fast_depthwise(model: nn.Module) -> Iterator[None]:
+    """Depthwise convolutions within compute their gradients as `depthwise` does, or else in fp32.
 
-    On CPUs their bf16 backward pass is several times slower than that of fp32, while pointwise and
-    dense convolutions gain; EfficientNets are made of both.
+    On CPUs the library's own bf16 backward pass of them is many times slower than that of fp32,
+    while pointwise and dense convolutions gain; EfficientNets are made of both.
     """
-    with _in_fp32(module for module in model.modules() if _is_depthwise(module)):
+    found = [module for module in model.modules() if _is_depthwise(module)]
+    fast: dict[nn.Module, Forward] = {
+        module: fast_forward(module) for module in found if can_be_fast(module)
+    }
+    with with_forwards(fast), _in_fp32(module for module in found if module not in fast):
         yield
 
 
@@ -89,7 +96,7 @@ def _is_linear(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear)
 
 
-def _is_depthwise(module: nn.Module) -> bool:
+def _is_depthwise(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     return isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
 
 

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from graft.adapters.conf import open_conf
+from graft.adapters.layers import LOCK
 from graft.adapters.lineage import UNKNOWN
 from graft.adapters.lineage.audit.case import Audited
 from graft.adapters.lineage.audit.code import diff_of
@@ -23,8 +24,6 @@ from graft.adapters.lineage.audit.rows import (
 from graft.adapters.lineage.reading import artifact_of_run
 from graft.adapters.tracking.tree import check_out, file_at
 from graft.vision.records import digest_of
-
-LOCK = "requirements.lock"
 
 
 def check_configuration(case: Audited) -> Row:

@@ -1,0 +1,97 @@
+"""Depthwise convolutions give what torch's give, and so do their gradients."""
+
+from typing import Any
+
+import pytest
+import torch
+from timm.layers.conv2d_same import Conv2dSame
+from torch import nn
+
+from graft.vision.training import depthwise
+from graft.vision.training.depthwise import can_be_fast, fast_forward
+from graft.vision.training.forwards import with_forwards
+
+CONVOLUTIONS = [
+    (nn.Conv2d, {"kernel_size": 3, "padding": 1}, 8),
+    (nn.Conv2d, {"kernel_size": 3, "padding": 1, "stride": 2}, 9),
+    (nn.Conv2d, {"kernel_size": 5, "padding": 2}, 7),
+    (nn.Conv2d, {"kernel_size": 5, "padding": 2, "stride": 2, "bias": False}, 8),
+    (nn.Conv2d, {"kernel_size": 7, "padding": 3}, 9),
+    (nn.Conv2d, {"kernel_size": 7, "padding": 1}, 9),
+    (nn.Conv2d, {"kernel_size": (3, 5), "padding": (1, 2), "stride": (2, 1)}, 8),
+    (Conv2dSame, {"kernel_size": 3, "stride": 2}, 8),
+    (Conv2dSame, {"kernel_size": 3, "stride": 2}, 9),
+    (Conv2dSame, {"kernel_size": 5, "stride": 2}, 11),
+    (Conv2dSame, {"kernel_size": 5}, 6),
+]
+
+
+def gradients(module: nn.Module, maps: torch.Tensor, given: torch.Tensor) -> list[torch.Tensor]:
+    """What comes out, and the gradients of the maps and of each parameter."""
+    maps = maps.clone().requires_grad_()
+    module.zero_grad()
+    found = module(maps)
+    (found.float() * given[..., : found.shape[2], : found.shape[3]]).sum().backward()
+    assert maps.grad is not None
+    return [found.detach(), maps.grad, *(p.grad for p in module.parameters())]
+
+
+@pytest.mark.parametrize(("kind", "options", "side_px"), CONVOLUTIONS)
+@pytest.mark.parametrize("chunk_bytes", [1 << 21, 1])
+def test_fast__is_what_torch_gives_forwards_and_backwards(
+    kind: Any, options: dict[str, Any], side_px: int, chunk_bytes: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(depthwise, "CHUNK_BYTES", chunk_bytes)
+    torch.manual_seed(0)
+    module = kind(6, 6, groups=6, **options).to(memory_format=torch.channels_last)
+    maps, given = torch.randn(2, 3, 6, side_px, side_px + 1)
+    plain = gradients(module, maps, given)
+    assert can_be_fast(module)
+    with with_forwards({module: fast_forward(module)}):
+        found = gradients(module, maps, given)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = gradients(module, maps, given)
+    for wanted, one, rounded in zip(plain, found, half, strict=True):
+        torch.testing.assert_close(one, wanted, rtol=1e-5, atol=1e-5)
+        off = (rounded.float() - wanted).abs().max() / wanted.abs().max()
+        assert off < 2e-2  # bf16 keeps eight bits
+    assert half[0].dtype == torch.bfloat16
+    assert {one.dtype for one in half[1:]} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 1},
+        {"kernel_size": 4},
+        {"kernel_size": 3, "dilation": 2},
+        {"kernel_size": 3, "padding": "same"},
+        {"kernel_size": 3, "padding": 1, "padding_mode": "reflect"},
+    ],
+)
+def test_fast__leaves_others_alone(options: dict[str, Any]) -> None:
+    assert not can_be_fast(nn.Conv2d(6, 6, groups=6, **options))
+    assert not can_be_fast(nn.Conv2d(6, 12, 3, groups=6))
+
+
+def test_fast__computes_no_gradient_that_nobody_asked_for() -> None:
+    module = nn.Conv2d(4, 4, 5, groups=4, padding=2).requires_grad_(False)
+    maps = torch.randn(1, 4, 6, 6)
+    with with_forwards({module: fast_forward(module)}):
+        assert not module(maps).requires_grad
+        module(maps.requires_grad_()).sum().backward()
+    assert maps.grad is not None and module.weight.grad is None
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side_px", [1, 2])
+def test_fast__reads_nothing_beside_the_smallest_maps(side_px: int, stride: int) -> None:
+    """oneDNN does: what is no number in freed memory then came into the weights."""
+    module = nn.Conv2d(8, 8, 3, stride, padding=1, groups=8)
+    maps, given = torch.randn(2, 4, 8, side_px, side_px)
+    wanted = gradients(module, maps, given)
+    for size in (1 << power for power in range(6, 18)):
+        _ = [torch.full((size,), torch.nan) for _ in range(4)]
+    with with_forwards({module: fast_forward(module)}), torch.autocast("cpu", torch.bfloat16):
+        for found, one in zip(gradients(module, maps, given), wanted, strict=True):
+            torch.testing.assert_close(found.float(), one, rtol=2e-2, atol=2e-2)
