@@ -36,8 +36,8 @@ from graft.vision.tasks import choose_task
 from graft.vision.training.options import FineTuningOptions
 
 IMAGES, ROUNDS, BATCH = 96, 2, 16
-FROZEN_STAGES = 5
-"""The stem and the first four blocks (blocks.0 to blocks.3)."""
+FROZEN = {"four": 5, "five": 6}
+"""First blocks that are frozen, and how many stages those are with the stem."""
 EPOCHS = 3
 
 
@@ -59,30 +59,31 @@ def _compare(folder: Path, ground: Ground, raw: Path, say: Say) -> dict[str, Mea
         say(f"{what:24s}{rates[what][-1]:8.1f} images a CPU second")
 
     images = len(ground.rows)
-    stored = _options(frozen_stages=FROZEN_STAGES, stored_views=1, epochs=EPOCHS)
     growing = _options(sizes_px=[128, 160, 224], epochs=3)
     for turn in range(ROUNDS):
         train = partial(_train, ground, folder / str(turn))
-        store = partial(_store, ground, folder / str(turn), stored)
         note("tutorial", images, partial(_tutorial, ground, raw, 0))
         note("full", images, partial(train, _options()))
         note("full, growing views", 3 * images, partial(train, growing))
-        note("tutorial, frozen", images, partial(_tutorial, ground, raw, FROZEN_STAGES))
-        note("storing", images, store)
-        note("frozen, stored", EPOCHS * images, partial(train, stored))
+        for blocks, stages in FROZEN.items():
+            stored = _options(frozen_stages=stages, stored_views=1, epochs=EPOCHS)
+            store = partial(_store, ground, folder / str(turn), stored)
+            note(f"tutorial, {blocks} frozen", images, partial(_tutorial, ground, raw, stages))
+            note(f"storing after {blocks}", images, store)
+            note(f"ours after {blocks}", EPOCHS * images, partial(train, stored))
     best = {what: max(found) for what, found in rates.items()}
     return _rows(best)
 
 
 def _rows(rates: dict[str, float]) -> dict[str, Measure]:
-    usual, frozen = "tutorial", "tutorial, frozen"
-    blocks = "training after the first four blocks, from what was stored of them"
     pairs = {
-        "full": ("full", usual, "training all stages"),
-        "growing": ("full, growing views", usual, "training all stages at 128, 160, then 224 px"),
-        "frozen": ("frozen, stored", frozen, f"{blocks}; both frozen"),
-        "frozen_against_full": ("frozen, stored", usual, f"{blocks}; against all stages"),
+        "full": ("full", "tutorial", "training all stages"),
+        "growing": ("full, growing views", "tutorial", "all stages at 128, 160, then 224 px"),
     }
+    for blocks in FROZEN:
+        ours, what = f"ours after {blocks}", f"after the first {blocks} blocks, from stored outputs"
+        pairs[f"frozen_{blocks}"] = (ours, f"tutorial, {blocks} frozen", f"{what}; both frozen")
+        pairs[f"frozen_{blocks}_against_full"] = (ours, "tutorial", f"{what}; against all stages")
     return {
         name: row(rates[ours], rates[theirs], "images/CPU s", what, more_is_better=True)
         for name, (ours, theirs, what) in pairs.items()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from timm.layers.conv2d_same import Conv2dSame
+from timm.layers import Conv2dSame
 from torch import nn
 
 from graft.vision.training import depthwise

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from timm.layers.conv2d_same import Conv2dSame
-from timm.layers.padding import get_same_padding
+from timm.layers import Conv2dSame, get_same_padding
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
