@@ -45,7 +45,8 @@ _REASONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("label cut off", "truth empty"), ("folders",), "the truth is the folder's name"),
     (("truth empty",), ("yolo",), "an empty text says that there is no object"),
     (("label without image",), ("folders",), "the truth is where the image lies"),
-    (("label linked from outside", "label that is a pipe"), ("folders",), "there is no file of it"),
+    (("label linked from outside", "label that is a pipe", "label of gigabytes"), ("folders",),
+     "there is no file of it"),
     (
         ("label without entry",), _but("coco"), "images and labels are not listed apart",
     ),

@@ -32,6 +32,8 @@ from label_sets import (
     yolo_line,
 )
 
+from graft.vision.data.file_bytes import STATED_BYTES_MAX
+
 # --- images without labels, labels without images ------------------------------------------------
 
 LONE = {"instances": "PNGImages/90.png", "labelme": "90.png", "labelme_masks": "90.png",
@@ -150,6 +152,16 @@ def to_outside(path: Path) -> None:
     path.symlink_to(outside(root))
 
 
+LARGE = (
+    f"{STATED_BYTES_MAX + 1} bytes, of which at most {STATED_BYTES_MAX} are read; split the file"
+)
+
+
+def swell(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(STATED_BYTES_MAX + 1)  # which takes no room
+
+
 def rename_badly(path: Path) -> None:
     picture(path)
     path.rename(path.with_name(f"\udcff{path.name}"))
@@ -188,9 +200,10 @@ for one, truth in TRUTH_OF.items():
     for fault, make, said in (
         ("label linked from outside", to_outside, "a link that leaves the raw folder"),
         ("label that is a pipe", os.mkfifo, "not a regular file"),
+        ("label of gigabytes", swell, "too many bytes" if one in PAIRS else LARGE),
     ):
         CELLS[one, fault] = (
-            Cell(replacing(truth, make), "", image="stops")
+            Cell(replacing(truth, make), said if make is swell else "", image="stops")
             if whole_file
             else Cell(replacing(truth, make), head + said, where, "goes")
         )

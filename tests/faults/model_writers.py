@@ -116,5 +116,5 @@ WRITERS: dict[str, Writer] = {
         same_names=False,
     ),
     "refused batch": Writer(put_batch, read_batch),
-    "public set": Writer(export_set, read_set, named=False, refused=True),
+    "public set": Writer(export_set, read_set, refused=True),
 }

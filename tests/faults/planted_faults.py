@@ -32,7 +32,7 @@ class Fault:
 
     Attributes:
         node: its name with the task; empty where nothing befalls it.
-        how: kill | term | term twice | full disk | read only.
+        how: kill | term | term twice | full disk | read only | all read only.
         place: one of PLACES; a disk is full or closed from the node's start until its outputs are
             saved, whatever the place.
         at: the number of the call at which it happens.
@@ -136,11 +136,11 @@ def set_file_size(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
 
 
-def close_data() -> None:
-    """The layers of data may only be read from now on, by this process alone."""
+def close_data(*layers: str) -> None:
+    """These folders of data may only be read from now on, by this process alone."""
     libc = ctypes.CDLL(None, use_errno=True)
     mount_in(libc, b"/", MS_REC | MS_PRIVATE, own=True)
-    for layer in LAYERS:
+    for layer in layers:
         folder = Path("data", layer).resolve()
         folder.mkdir(exist_ok=True)
         for flags in (MS_BIND, MS_BIND | MS_REMOUNT | MS_RDONLY):
@@ -153,4 +153,5 @@ def mount_in(libc: ctypes.CDLL, folder: bytes, flags: int, own: bool = False) ->
         raise RuntimeError(f"no mount: {os.strerror(ctypes.get_errno())}")
 
 
-DISKS = {"full disk": lambda: set_file_size(0), "read only": close_data}
+DISKS = {"full disk": lambda: set_file_size(0), "read only": lambda: close_data(*LAYERS),
+         "all read only": lambda: close_data("")}  # fmt: skip

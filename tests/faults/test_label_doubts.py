@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hostile_names import FILES, NAMES
 from label_sets import lay_table
+from looked_at_pages import Page, looked_at
 from torch import nn
 
 from graft.vision.backbones.options import BackboneOptions
@@ -20,6 +22,8 @@ from graft.vision.contenders.probe import extract_frozen_features, train_probe
 from graft.vision.data.manifest import build_manifest
 from graft.vision.data.options import DecodingOptions, IngestionOptions, SourceOptions
 from graft.vision.data.pixels import PixelStore
+from graft.vision.evaluation.report import ReportMaterial, render_report
+from graft.vision.evaluation.report.page import visible
 from graft.vision.features.doubts import SHARE, doubted_truths
 from graft.vision.features.options import FeatureExtractionOptions, ProbingOptions
 from graft.vision.features.probe import fit_probe
@@ -119,6 +123,59 @@ def test_doubts__find_flipped_truths_of_real_images(real_data: Path, tmp_path: P
     doubted = report[DOUBTED]
     assert len(doubted) == int(np.ceil(SHARE * len(rows)))
     assert np.mean([row["id"] in wrong for row in doubted]) >= 0.5
+
+
+# --- how they are shown --------------------------------------------------------------------------
+
+
+def page_of(doubted: list[dict[str, Any]]) -> str:
+    """The report of a case of which nothing is known but these doubts."""
+    row = {"name": "probe", "value": 0.5, "low": 0.4, "high": 0.6, "minutes": 1.0}
+    table = [{**row, "difference_to_best": None, "p_value_corrected": None}]
+    verdict = {"images": 1, "units": 1, "confidence": 0.95, "sentences": [], "table": table}
+    quality: dict[str, Any] = {"images": 1, "splits": {"train": 1, "val": 0, "test": 0}}
+    counts = ("quarantined", "exact_copies", "near_copies", "leaking_images", "groups")
+    more = {"findings": [], "leaks": [], "copies": [], DOUBTED: doubted}
+    return render_report(
+        ReportMaterial(
+            case="drawn", task="detection", primary="map",
+            verdict={**verdict, "chosen": "probe", "best": "probe"}, scores={},
+            per_class=pd.DataFrame({"class": ["ant"], "images": [1]}),
+            confusion=pd.DataFrame([[1]], index=["ant"], columns=["ant"]),
+            histories={}, reliability={}, worst=[], attention=[],
+            quality={**quality, **dict.fromkeys(counts, 0), **more},
+            policy_preview=b"\x89PNG", facts={},
+        )
+    )  # fmt: skip
+
+
+def doubts_with(**more: Any) -> list[dict[str, Any]]:
+    """Each hostile name as an image, a stated class, and what it is taken for."""
+    names = zip(FILES, NAMES, reversed(NAMES), strict=False)
+    return [
+        {"id": file, "stated": one, "taken_for": other, "held_out_loss": 1.5, **more}
+        for file, one, other in names
+    ]
+
+
+def test_page__shows_where_a_doubted_object_lies_and_takes_no_name_for_more_than_text() -> None:
+    page = page_of(doubts_with(object=7, box_xyxy=[3.4, 5.0, 30.6, 41.0]))
+    seen = Page(page)
+    shown = " ".join(seen.text.split())
+    assert "<th>where</th>" in page and shown.count("3, 5 to 31, 41") == len(FILES)
+    wanted = [" ".join(visible(name).split()) for name in (*FILES, *NAMES[: len(FILES)])]
+    assert [name for name in wanted if name not in shown] == []
+    assert not {"script", "b onclick", "iframe"} & seen.tags
+    assert not [name for name, _ in seen.attributes if name.startswith("on")]
+    asked, complaints, document = looked_at(page.encode())
+    assert asked == ["/page.html"] and complaints == [] and "<script" not in document
+
+
+def test_page__of_doubted_images_has_no_places_and_of_no_doubts_says_nothing() -> None:
+    page = page_of(doubts_with())
+    assert "Truths to look at" in page and "<th>where</th>" not in page
+    assert "objects" not in Page(page).text
+    assert "Truths to look at" not in Page(page_of([])).text
 
 
 # --- a label that is mended ----------------------------------------------------------------------

@@ -201,6 +201,17 @@ def test_road__that_may_only_read_in_a_phase_says_where_and_loses_nothing(
     road.check_whole(["FAILED"] * len(nodes))
 
 
+@pytest.mark.usefixtures("mounts")
+def test_road__that_may_write_nothing_below_data_reads_failed_though_no_journal_was_kept(
+    walked: Callable[[str], Road],
+) -> None:
+    road = fresh(walked("classification"))
+    done = road.run("train_probe", "all read only")
+    assert_one_message(done, "data/", "it may only be read, not written")
+    assert road.warm.statuses() == ["FAILED"]
+    road.check_whole(["FAILED"])
+
+
 @pytest.fixture
 def mounts() -> None:
     """Skips where a process may not have mounts of its own."""

@@ -82,6 +82,7 @@ SITES = {
     "graft.adapters.tracking.store:_create_database": STORE_KILLED,
     "graft.adapters.tracking.version:_remember": WRITERS_KILLED,
     "graft.adapters.tracking.waiting:_turn": JOURNAL_KILLED,
+    "graft.vision.data.sources.torchvision:_put": WRITERS_KILLED,
     "graft.vision.data.sources.torchvision:export_torchvision": WRITERS_KILLED,
     "graft.vision.data.street_scenes.batch:add_batch": BATCH_KILLED,
     "graft.vision.data.street_scenes.folder:render_folder": BATCH_KILLED,

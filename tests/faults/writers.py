@@ -314,7 +314,7 @@ WRITERS: dict[str, Writer] = {
     "unpacked data": Writer(put_unpacked, read_raw, (0,)),
     "linked data": Writer(put_brought, read_raw, (0,)),
     "copied data": Writer(put_copied, read_raw, (0,)),
-    "journal": Writer(put_records, read_records, (1,), named=False, same_names=False),
+    "journal": Writer(put_records, read_records, (1,), same_names=False),
     "memory of versions": Writer(remember, read_remembered, needed=False),
     "lineage record": Writer(keep_lineage, read_lineage),
     "render": Writer(put_render, read_render),

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 from test_whole_road import copy_project, draw_images, kedro
 
 MODEL, CASE = "tiny-classification", "tiny"
@@ -107,6 +108,34 @@ def test_retrain__says_which_setting_has_changed_and_does_not_repeat_what_was_re
     assert (code, found["outcome"]) == (0, "stands") and "refused" in found["sentence"]
     overlay.write_text(before)
     commit(project)
+
+
+@pytest.mark.slow
+def test_retrain__that_gave_the_champion_again_is_not_repeated(project: Path) -> None:
+    """A setting that a stage reads and that makes no other model (promise E4)."""
+    overlay = project / "conf/tiny/parameters/classification.yml"
+    before = overlay.read_text()
+    settings = yaml.safe_load(before)
+    settings["classification"].setdefault("evaluation", {})["worst_images"] = 3
+    overlay.write_text(yaml.safe_dump(settings))
+    commit(project)
+    code, found = retrain(project)
+    assert (code, found["outcome"]) == (0, "stands"), found
+    assert found["sentence"] == f"Training gave {MODEL}/1 again."
+    assert [reason["reason"] for reason in found["reasons"]] == ["conf"]
+    runs = run_count(project)
+    code, found = retrain(project)
+    assert (code, found["outcome"], found["reasons"]) == (0, "stands", [])
+    assert found["sentence"].endswith("gave it once more: it stands.")
+    assert run_count(project) == runs and champion(project) == "1"
+    overlay.write_text(before)
+    commit(project)
+
+
+def run_count(project: Path) -> int:
+    with closing(sqlite3.connect(project / "mlflow.db")) as database:
+        (count,) = database.execute("SELECT count(*) FROM runs").fetchone()
+    return int(count)
 
 
 def test_retrain__killed_while_it_trains_is_completed_by_the_next_call(project: Path) -> None:

@@ -70,8 +70,8 @@ def blaming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         # Of a copy that finds no room, shutil names the source before the target.
-        names = (str(error.filename), str(error.filename2))
-        if error.filename is None or any(_MARK in name for name in names):
+        is_copy = error.filename2 is not None
+        if error.filename is None or is_copy or _MARK in str(error.filename):
             error.filename = str(path)
         raise
 

@@ -22,6 +22,8 @@ from graft.vision.store.pruning import look_into, prune
 
 MEANS = "-means"
 """The ending of a namespace of features that holds means of maps."""
+WEIGHTS = "weights"
+"""In a rule of features: what computed them. Beside a converted graph: what it was made of."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,32 @@ class Stores:
     def _needed(self, kind: str, namespace: str) -> Any:
         def needed(key: str, entry: Entry) -> bool:
             # What is empty says that a file cannot be used, and costs a line.
-            return not entry.bytes or any(u.needs(kind, namespace, key) for u in self.uses)
+            return not entry.bytes or any(
+                self._needs(use, kind, namespace, key, entry) for use in self.uses
+            )
 
         return needed
 
+    def _needs(self, use: Use, kind: str, namespace: str, key: str, entry: Entry) -> bool:
+        if kind == "features" and WEIGHTS in entry.meta:  # a graph, beside the features it gives
+            return entry.meta[WEIGHTS] in self._weights[use.name]
+        return use.needs(kind, namespace, key)
+
+    @cached_property
+    def _weights(self) -> dict[str, set[str]]:
+        """By the name of a use: the weights that computed features which it needs."""
+        found: dict[str, set[str]] = {use.name: set() for use in self.uses}
+        for kind, store in self._opened():
+            rule = _rule_of(store.root) if kind == "features" else None
+            if rule and WEIGHTS in rule:
+                keys = store.entries()
+                for use in self.uses:
+                    if any(use.needs(kind, store.namespace, key) for key in keys):
+                        found[use.name].add(rule[WEIGHTS])
+        return found
+
     def _stat(self, kind: str, store: ArrayStore) -> dict[str, Any]:
-        found, keys = look_into(store), store.entries()
+        found, entries = look_into(store), store.entries()
         return {
             "store": kind,
             "namespace": store.namespace,
@@ -117,7 +139,7 @@ class Stores:
             "used_by": [
                 use.name
                 for use in self.uses
-                if any(use.needs(kind, store.namespace, key) for key in keys)
+                if any(self._needs(use, kind, store.namespace, *each) for each in entries.items())
             ],
         }
 

@@ -18,7 +18,7 @@ from graft.vision.backbones.backbone import Backbone
 from graft.vision.backbones.contract import WeightsContract
 from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.backbones.weight_files import read_weights
-from graft.vision.errors import WeightsError
+from graft.vision.errors import TrainingError, WeightsError
 from graft.vision.memory import AtOnce
 from graft.vision.options import Options, TaskOptions
 from graft.vision.preprocessing import Preprocessing, view_of
@@ -146,6 +146,8 @@ class TrainedModel:
     ) -> torch.Tensor:
         """Raw outputs of upright HxWxC uint8 pixels, one row per view that a prediction takes.
 
+        Where a model computes what is not finite, its outputs say so (`check_finite`).
+
         ``plain``: of the one plain view of each image alone, which differs where images are tiled.
         Raises `ResourceError` where memory does not hold one view.
         """
@@ -176,16 +178,20 @@ class TrainedModel:
 
         ``sizes_px``: width and height of each upright original, in whose pixels boxes and masks
         are stated; the images' own when None.
+
+        Raises:
+            TrainingError: where outputs are not finite; it names the images by their place.
         """
         sizes = sizes_px or [(pixels.shape[1], pixels.shape[0]) for pixels in images]
-        frames = [
-            frame
+        by_place = [
+            frames_of(pixels.shape, *size, self.card.preprocessing)
             for pixels, size in zip(images, sizes, strict=True)
-            for frame in frames_of(pixels.shape, *size, self.card.preprocessing)
         ]
-        return self.task.predict(
-            self.outputs(images), self.card.classes, self.card.temperature, frames
-        )
+        frames = [frame for seen in by_place for frame in seen]
+        outputs = self.outputs(images)
+        names = [f"number {place + 1}" for place, seen in enumerate(by_place) for _ in seen]
+        check_finite(outputs, names, self.card.contender)
+        return self.task.predict(outputs, self.card.classes, self.card.temperature, frames)
 
     def _views(self, images: Iterable[Array], plain: bool) -> Iterator[Array]:
         for pixels in images:
@@ -202,6 +208,28 @@ class TrainedModel:
         (folder / "model.safetensors.part").replace(folder / "model.safetensors")
         text = json.dumps(self.card.model_dump(mode="json"), indent=2, sort_keys=True)
         (folder / "card.json").write_text(text)
+
+
+def odd_names(outputs: torch.Tensor, names: Sequence[str]) -> list[str]:
+    """Of (V, ...) outputs and the image of each, the images whose outputs are not finite."""
+    odd = ~outputs.flatten(1).isfinite().all(dim=1)
+    pairs = zip(names, odd.tolist(), strict=True)
+    return list(dict.fromkeys(name for name, is_odd in pairs if is_odd))
+
+
+def check_finite(outputs: torch.Tensor, names: Sequence[str], contender: str) -> None:
+    """Raise `TrainingError` where (V, ...) outputs are not finite; ``names``: of each its image."""
+    if odd := odd_names(outputs, names):
+        raise TrainingError(
+            f"{contender}: its outputs for some images are not finite",
+            found=first_names(odd),
+            mend="look at these images; if they are sound, train again at a lower learning rate",
+        )
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first four, and how many more there are."""
+    return f"{', '.join(names[:4])} and {max(0, len(names) - 4)} more"
 
 
 def load_model(folder: Path, task: Task, task_options: TaskOptions) -> TrainedModel:

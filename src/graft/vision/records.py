@@ -50,7 +50,7 @@ QUARANTINE_COLUMNS = {
 }
 SPLITS = ("train", "val", "test")
 DOUBTED = "doubted_truths"
-"""In the probe's report: training images whose truth is likely wrong."""
+"""In the probe's report: training images, or objects in them, whose truth is likely wrong."""
 
 
 def new_table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> pd.DataFrame:

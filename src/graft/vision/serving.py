@@ -14,8 +14,13 @@ from graft.vision.model import TrainedModel
 from graft.vision.preprocessing import Frame
 from graft.vision.records import Array
 from graft.vision.tasks import answer_of
-from graft.vision.tiles import frames_of, images_at_once
+from graft.vision.tiles import by_image, frames_of, images_at_once
 
+IS_ODD = "is odd"
+ODD = UnusableImageError(
+    "what the model computes of it is not finite",
+    mend="look at this image; if it is sound, train the model again at a lower learning rate",
+)
 Given = bytes | Path | UnusableImageError | None
 
 
@@ -56,7 +61,8 @@ def predict_images(model: TrainedModel, images: Iterable[Given]) -> pd.DataFrame
 
     Returns:
         One row per image, in order: the task's columns, then ``error`` (empty, or why this image
-        cannot be used; its other cells are then missing).
+        cannot be used, or the model says of it what is not finite; its other cells are then
+        missing).
     """
     options = DecodingOptions.parse(model.card.decoding, "decoding of the model's card")
     errors: list[str] = []
@@ -64,6 +70,10 @@ def predict_images(model: TrainedModel, images: Iterable[Given]) -> pd.DataFrame
     usable = _usable(images, model, options, errors, frames)
     predictions = pd.concat(_parts(model, usable, frames))
     predictions.index = pd.Index([i for i, error in enumerate(errors) if not error])
+    odd = predictions.pop(IS_ODD).astype(bool)
+    for place in predictions.index[odd]:
+        errors[place] = str(ODD)
+    predictions = predictions[~odd]
     table = predictions.reindex(range(len(errors)))
     table["error"] = pd.Series(errors, table.index, dtype=object)
     return table
@@ -78,7 +88,11 @@ def _parts(
     first = list(islice(usable, 1))
     while True:
         outputs = model.outputs(chain(first, islice(usable, others)))
-        yield model.task.predict(outputs, card.classes, card.temperature, frames)
+        odd = [not bool(one.isfinite().all()) for one, _ in by_image(outputs, frames)]
+        if any(odd):  # of which no words are made
+            outputs = outputs.nan_to_num(0.0, 0.0, 0.0)
+        table = model.task.predict(outputs, card.classes, card.temperature, frames)
+        yield table.assign(**{IS_ODD: odd})
         frames.clear()
         first = list(islice(usable, 1))
         if not first:

@@ -1,9 +1,10 @@
 """The shape that every task has. Loop and evaluation see this and cannot name a task."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field
@@ -114,6 +115,26 @@ class Illustrated(Protocol):
         """What a heat map of this row's image should explain."""
 
 
+@dataclass(frozen=True)
+class StatedObject:
+    """A part of an image that has a class of its own, by what annotators said.
+
+    Attributes:
+        class_id: in the class table.
+        box_xyxy: in px of the upright original.
+        grid: (h, w) bool, laid evenly over the box: where the object is. One cell is all of it.
+    """
+
+    class_id: int
+    box_xyxy: tuple[float, float, float, float]
+    grid: Array = field(default_factory=lambda: np.ones((1, 1), bool))
+
+
+def no_objects(truth: Truth, width_px: int, height_px: int) -> Sequence[StatedObject]:
+    """Those of a task that says one thing of an image."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One row of the table of tasks: module-level functions, no inheritance.
@@ -137,6 +158,8 @@ class Task:
             there are several (`tiles.by_image`), unless the options' ``fitted_to`` refuses tiles.
         new_metrics: (predictions table, classes) -> `Metrics`; the table has the columns of
             ``predict`` and ``truth``, in the words of `graft.vision.data.truths.truth_in_words`.
+        objects: (truth of ``read_truth``, width and height in px of the upright original) -> its
+            objects, in an order that is always the same.
     """
 
     name: str
@@ -149,3 +172,4 @@ class Task:
     loss: Callable[[torch.Tensor, Sequence[Truth], ClassTable, LossOptions], torch.Tensor]
     predict: Callable[[torch.Tensor, ClassTable, float, Sequence[Frame]], pd.DataFrame]
     new_metrics: Callable[[pd.DataFrame, ClassTable], Metrics]
+    objects: Callable[[Truth, int, int], Sequence[StatedObject]] = no_objects

@@ -19,6 +19,7 @@ from graft.commands.store import store
 from graft.vision.data.options import DecodingOptions
 from graft.vision.data.pixels import PixelStore
 from graft.vision.errors import StoreError
+from graft.vision.features.engines.graphs import NAMESPACE, kept_graph
 from graft.vision.records import digest_of_file
 from graft.vision.store import ArrayStore
 
@@ -133,3 +134,35 @@ def test_prune__does_nothing_unless_told(project: Path) -> None:
     told = command(project, "prune", "--yes", "--idle-minutes", "0", "--json")
     assert sum(row["arrays"] for row in told) == 4 + 10 + 4 + 6 + 4
     assert all(row["dead_bytes"] == 0 for row in command(project, "stat", "--json"))
+
+
+def keep_graphs(project: Path, weights: dict[str, str]) -> ArrayStore:
+    """A graph of the weights of each namespace, and one that tells of none."""
+    folder = project / STORES["features"]
+    graphs = ArrayStore(folder, NAMESPACE, {"graphs": NAMESPACE})
+    for name, digest in weights.items():
+        with ArrayStore(folder, name, {"weights": digest}).writer():
+            pass
+        kept_graph(folder, {"weights": digest, "shape": name}, lambda: None)
+    with graphs.writer() as writer:
+        writer.add("of an earlier version.xml", np.ones(9, np.uint8))
+    return graphs
+
+
+def test_graphs__stay_with_the_features_of_their_weights(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graft.vision.features.engines.graphs._written", lambda _: [b"<>", b"w"])
+    monkeypatch.setattr("graft.vision.features.engines.graphs._read", lambda *parts: parts)
+    graphs = keep_graphs(project, {"now": "a" * 64, "old": "b" * 64, "gone": "c" * 64})
+    row = next(r for r in command(project, "stat", "--json") if r["namespace"] == NAMESPACE)
+    assert row["used_by"] == ["a/classification"]
+    uses(project).prune(-1, remove=True)
+    graphs.refresh()
+    held = {entry.meta["weights"][0] for entry in graphs.entries().values()}
+    assert held == {"a", "b"}  # champions tell of no rule, and hold each that saw their images
+    cases = Stores(project, uses_of_cases(project))
+    cases.prune(-1, remove=True)
+    graphs.refresh()
+    assert {entry.meta["weights"][0] for entry in graphs.entries().values()} == {"a"}
+    assert len(graphs.entries()) == 2

@@ -10,7 +10,7 @@ import pytest
 from graft.adapters.ledger import Ledger, ledger
 from graft.adapters.promotion.case import Case
 from graft.adapters.retraining import reasons
-from graft.adapters.retraining.basis import Basis
+from graft.adapters.retraining.basis import Basis, Reason
 
 MODEL = "tiny-classification"
 BASIS = Basis("data", {}, "code", "lock")
@@ -50,8 +50,34 @@ def test_refused_before__does_not_count_before_the_champion_moved(case: Case) ->
     assert reasons._refused_before(case, BASIS) is None
 
 
+def reason(setting: str) -> Reason:
+    return Reason("conf", f"Conf has changed: {setting}.", {setting: {"before": "1", "now": "2"}})
+
+
+def follow(found: Ledger, action: str, version: str, *reasons: Reason) -> None:
+    evidence = {"retraining": {"reasons": [each.record() for each in reasons]}}
+    with found.turn():
+        found.write(action, version, evidence=evidence)
+
+
+@pytest.mark.parametrize("action", ["made_again", "refuse"])
+def test_changes__that_gave_a_known_version_are_not_followed_again(case: Case, action: str) -> None:
+    changed, age = reason("a"), Reason("age", "It is 8.0 days old.", {"days": 8.0})
+    follow(case.ledger, "promote", "1", changed)
+    assert reasons._followed_before(case, [changed]) is None
+    follow(case.ledger, action, "1", changed, age)
+    write(case.ledger, ("export", "1"))
+    again = reasons._followed_before(case, [changed])
+    assert again is not None and (again["action"], again["version"]) == (action, "1")
+    assert reasons._followed_before(case, [changed, reason("b")]) is None
+    assert reasons._followed_before(case, []) is None
+    write(case.ledger, ("promote", "3"))
+    assert reasons._followed_before(case, [changed]) is None
+
+
+@pytest.mark.parametrize("judged", ["refuse", "made_again"])
 def test_age__is_counted_from_the_last_decision_and_not_from_an_export(
-    case: Case, monkeypatch: pytest.MonkeyPatch
+    case: Case, monkeypatch: pytest.MonkeyPatch, judged: str
 ) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=30)
     made = int(long_ago.timestamp() * 1000)
@@ -62,5 +88,5 @@ def test_age__is_counted_from_the_last_decision_and_not_from_an_export(
     write(case.ledger, ("export", "1"))
     (reason,) = reasons._of_age(case, champion, max_age_days=7)
     assert "30.0 days old" in reason.sentence
-    write(case.ledger, ("refuse", "2"))
+    write(case.ledger, (judged, "1"))
     assert not [*reasons._of_age(case, champion, max_age_days=7)]

@@ -1,6 +1,8 @@
 """A local store that is locked or keeps no files while a run is on: said plainly, nothing lost."""
 
+import errno
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import mlflow
 import pytest
 
 from graft.adapters.tracking.connection import connect
+from graft.adapters.tracking.journal import Journal
 from graft.adapters.tracking.run import OpenRun, UnregisteredError
 from recorded_runs import GOES_ON, OPTIONS, begin, record, run_of, runs, waiting
 
@@ -77,6 +80,26 @@ def test_run__that_is_stopped_while_it_tells_loses_no_record(
     run.end("KILLED")
     told = run_of(str(run.run_id))
     assert told["tags"]["a"] == "1" and told["status"] == "KILLED"
+    assert waiting(project) == []
+
+
+def test_run__that_ended_where_no_journal_could_be_kept_reads_as_it_ended(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    run = open_in(project)
+    with monkeypatch.context() as patch:
+        patch.setattr("graft.adapters.tracking.journal._append", refuse)
+        patch.setattr(Journal, "drop", refuse)
+        run.tags({"error": "a bug"})
+        run.end("FAILED")
+    assert len(waiting(project)) == 1
+    monkeypatch.setattr("graft.adapters.tracking.waiting.is_dead", lambda process: True)
+    deliver(run, project)
+    told = run_of(str(run.run_id))
+    assert told["status"] == "FAILED" and told["tags"]["error"] == "a bug"
     assert waiting(project) == []
 
 

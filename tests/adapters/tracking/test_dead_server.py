@@ -283,5 +283,6 @@ def test_run__where_no_journal_can_be_kept_needs_a_server(
     whole_run(tmp_path, server)
     assert_told_once(live, before)
     server.become("gone")
-    with pytest.raises(TrackingError, match="does not answer"):
+    said = r"does not answer.*data/09_tracking\S*: a file stands where a folder.*next: move"
+    with pytest.raises(TrackingError, match=said):
         begin(tmp_path, server.uri)

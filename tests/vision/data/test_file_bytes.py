@@ -1,11 +1,13 @@
 """Bytes of image files: all of a regular file of a sane size, and nothing else is waited for."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from graft.vision.data.file_bytes import BYTES_MIN, read_within
+from graft.vision.data import file_bytes
+from graft.vision.data.file_bytes import BYTES_MIN, STATED_BYTES_MAX, read_stated, read_within
 from graft.vision.errors import UnusableImageError
 
 
@@ -39,3 +41,28 @@ def test_read_within__says_why_a_file_is_closed(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"some")
     (tmp_path / "x").chmod(0)
     assert "Permission denied" in refusal(tmp_path / "x")
+
+
+def test_read_stated__refuses_what_is_no_file_or_too_large_before_it_reads(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"{}")
+    assert read_stated(tmp_path / "x") == b"{}"
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero"), tmp_path / "absent"):
+        with pytest.raises(OSError, match="not a regular file; bring the file itself"):
+            read_stated(path)
+    with (tmp_path / "x").open("wb") as file:
+        file.truncate(STATED_BYTES_MAX + 1)  # which takes no room
+    said = f"{STATED_BYTES_MAX + 1} bytes, of which at most {STATED_BYTES_MAX} are read; split"
+    with pytest.raises(OSError, match=said):
+        read_stated(tmp_path / "x")
+
+
+def test_readers__look_at_the_size_of_what_they_read() -> None:
+    """All of a file is asked for in `file_bytes` alone, but by what draws sets of its own."""
+    data = Path(file_bytes.__file__).parent
+    whole = {
+        path.relative_to(data).as_posix()
+        for path in data.rglob("*.py")
+        if re.search(r"\.read_(bytes|text)\(", path.read_text())
+    }
+    assert {name for name in whole if not name.startswith("street_scenes/")} == {"file_bytes.py"}

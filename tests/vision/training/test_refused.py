@@ -86,14 +86,16 @@ def test_image__that_is_no_number_reaches_no_weight_and_no_checkpoint(
 def test_training__is_refused_where_a_validation_image_is_no_number(
     clean: Ground, tmp_path: Path
 ) -> None:
-    if clean.task.name == "detection":
-        pytest.skip("of maps that are no numbers a detector says that nothing is there")
     val = [place for place, split in enumerate(clean.rows["split"]) if split == "val"]
     training = training_of(with_white_images(clean, val[1]), tmp_path / "c.safetensors")
-    said = f"outputs of validation images are not finite; found: {clean.rows['id'][val[1]]} and 0 m"
-    with pytest.raises(TrainingError, match=said):
+    name = clean.rows["id"][val[1]]
+    said = "validation of epoch 1, batch 1 gave outputs that are not finite; found: images "
+    with pytest.raises(TrainingError, match=f"{said}{name} and 0 more") as refusal:
         training.run()
-    assert not list(tmp_path.glob("*.safetensors"))
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["c.refused.safetensors"]
+    again, replayed = replay_file(file_of(refusal.value))
+    assert [name for name, most in replayed.alone.items() if not math.isfinite(most)] == [name]
+    assert f"  {name}: outputs up to nan  <- not finite" in told(again, replayed).splitlines()
 
 
 def test_refused_batch__is_met_again_and_tells_the_image(
@@ -145,6 +147,18 @@ def test_training__at_an_absurd_rate_keeps_nothing_that_is_not_finite(
     for path in folder.glob("tiny-*.safetensors"):
         if ".refused" not in path.name:
             assert all(t.isfinite().all() for t in load_file(path).values())
+
+
+def test_step__that_is_too_long_for_a_weight_is_met_again_and_tells_the_weights(
+    clean: Ground, tmp_path: Path
+) -> None:
+    options = options_of(**OPTIONS | {"learning_rate": 1e39})
+    said = r"batch 1 gave weights that are not finite after its step; .*next: lower the learning"
+    with pytest.raises(TrainingError, match=said) as refusal:
+        run_training("tiny", clean, clean.new_model(), tmp_path, options)
+    again, replayed = replay_file(file_of(refusal.value))
+    assert not math.isfinite(replayed.loss)
+    assert "\nweights that are not finite: " in told(again, replayed)
 
 
 @pytest.mark.parametrize("fed", ["stored outputs", "features"])

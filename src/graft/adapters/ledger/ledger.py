@@ -14,9 +14,9 @@ from graft.adapters.ledger.lease import LEASE_S, Lease
 
 MOVES = ("promote", "rollback")
 DECISIONS = (*MOVES, "refuse", "hold")
-EXPORT, HOLD_BATCH = "export", "hold_batch"
-"""What decides nothing about a version: that it was shown to somebody, or stands while a batch of
-images is held back."""
+EXPORT, HOLD_BATCH, MADE_AGAIN = "export", "hold_batch", "made_again"
+"""What decides nothing about a version: that it was shown to somebody, stands while a batch of
+images is held back, or is what a training gave once more."""
 INTENT, DONE, UNDONE = "intent", "done", "undone"
 FOLDER = Path("data/09_ledger")
 

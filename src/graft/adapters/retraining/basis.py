@@ -12,6 +12,8 @@ from graft.adapters.lineage.audit.rows import compared, flat
 from graft.adapters.lineage.outputs import making_code
 from graft.vision.records import data_digest
 
+CHANGES = ("data", "conf", "code", "environment")
+"""The reasons of `reasons_between`."""
 NAMED = 3
 """Settings named in a sentence; the facts hold all."""
 

@@ -1,17 +1,19 @@
 """Whether a model should be trained anew, and why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from graft.adapters.conf import open_conf
-from graft.adapters.ledger.ledger import champions, decisions
+from graft.adapters.ledger.chain import Entry
+from graft.adapters.ledger.ledger import MADE_AGAIN, champions, decisions
 from graft.adapters.lineage.reading import read_lineage
 from graft.adapters.promotion.case import Case
 from graft.adapters.promotion.evidence import called, split_of
 from graft.adapters.registry import RegistryError, resolve
 from graft.adapters.retraining.basis import (
+    CHANGES,
     Basis,
     Reason,
     basis_now,
@@ -21,6 +23,8 @@ from graft.adapters.retraining.basis import (
 from graft.vision.errors import DataError
 from graft.vision.monitoring.retraining_options import RetrainingOptions
 from graft.vision.records import digest_of
+
+REFUSE = "refuse"
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Found:
     """What is to be said of images that the champion does not know; None where there are none."""
     refused: str | None = None
     """The version that was made of all this, and that the rule refused."""
+    made_again: bool = False
+    """Whether training gave the champion once more, for all that has changed since it was made."""
 
     @property
     def held(self) -> bool:
@@ -70,21 +76,22 @@ def look_for_reasons(case: Case, champion: Any) -> Found:
     if refused is not None:
         return Found(refused=refused)
     watched = watch(case, champion, split, seen, options)
-    made_by = recorded_basis(read_lineage(champion, case.project))
+    changed = [*reasons_between(recorded_basis(read_lineage(champion, case.project)), now)]
+    again = _followed_before(case, changed)
+    if again is not None and again["action"] == REFUSE:
+        return Found(refused=f"{case.model}/{again['version']}")
     reasons = [
-        *reasons_between(made_by, now),
+        *(changed if again is None else ()),
         *_of_images(watched),
         *_of_age(case, champion, options.max_age_days),
     ]
-    return Found(reasons, watched)
+    return Found(reasons, watched, made_again=again is not None)
 
 
 def _refused_before(case: Case, now: Basis) -> str | None:
     """The version after the champion that was made by all this and refused: no need to repeat."""
-    entries = case.ledger.entries
-    moved = max((entry["index"] for entry in champions(entries)[-1:]), default=-1)
-    for entry in reversed(entries):
-        if entry["action"] == "refuse" and entry["index"] > moved:
+    for entry in _since_the_move(case):
+        if entry["action"] == REFUSE:
             try:
                 version = resolve(f"{case.model}/{entry['version']}")
                 made_by = recorded_basis(read_lineage(version, case.project))
@@ -93,6 +100,37 @@ def _refused_before(case: Case, now: Basis) -> str | None:
             if not [*reasons_between(made_by, now)]:
                 return called(version)
     return None
+
+
+def _followed_before(case: Case, changed: Sequence[Reason]) -> Entry | None:
+    """What came of a training for these very changes since the champion moved: it gave the
+    champion again, or a version that was there already and was refused.
+
+    Such a version's own record tells of the conf that it was first made by.
+    """
+    asked = digest_of([reason.record() for reason in changed])
+    for entry in _since_the_move(case):
+        if changed and entry["action"] in (REFUSE, MADE_AGAIN):
+            said = entry["evidence"].get("retraining", {}).get("reasons", [])
+            is_same = digest_of([each for each in said if each["reason"] in CHANGES]) == asked
+            if is_same and _is_there(case, entry["version"]):
+                return entry
+    return None
+
+
+def _is_there(case: Case, version: str) -> bool:
+    try:
+        resolve(f"{case.model}/{version}")
+    except RegistryError:  # deleted since
+        return False
+    return True
+
+
+def _since_the_move(case: Case) -> Iterator[Entry]:
+    """The ledger's entries since the champion became it, the last first."""
+    entries = case.ledger.entries
+    moved = max((entry["index"] for entry in champions(entries)[-1:]), default=-1)
+    yield from (entry for entry in reversed(entries) if entry["index"] > moved)
 
 
 def _of_images(watched: Mapping[str, Any] | None) -> Iterator[Reason]:
@@ -116,7 +154,9 @@ def _of_age(case: Case, champion: Any, max_age_days: float | None) -> Iterator[R
     if max_age_days is None:
         return
     made = datetime.fromtimestamp(champion.creation_timestamp / 1000, UTC)
-    judged = [datetime.fromisoformat(e["time"]) for e in decisions(case.ledger.entries)]
+    entries = case.ledger.entries
+    told = [*decisions(entries), *(e for e in entries if e["action"] == MADE_AGAIN)]
+    judged = [datetime.fromisoformat(entry["time"]) for entry in told]
     age = datetime.now(UTC) - max([made, *judged])
     if age > timedelta(days=max_age_days):
         days = age / timedelta(days=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graft.adapters.layers import last_registered
-from graft.adapters.ledger.ledger import HOLD_BATCH
+from graft.adapters.ledger.ledger import HOLD_BATCH, MADE_AGAIN
 from graft.adapters.promotion.case import Case, open_case
 from graft.adapters.promotion.evidence import called
 from graft.adapters.promotion.moving import note, settle
@@ -92,6 +92,8 @@ def _retrain(call: Call, case: Case, turn: Turn) -> dict[str, Any]:
 def _stands(champion: str, found: Found) -> str:
     if found.refused:
         return f"{found.refused} was made of all this and refused: {champion} stands."
+    if found.made_again:
+        return f"What has changed since {champion} was made gave it once more: it stands."
     return f"Nothing has changed since {champion} was made: it stands."
 
 
@@ -128,7 +130,9 @@ def _train(
     outcome, entry = decision["outcome"], decision["entry"]
     told = {"outcome": outcome, "challenger": challenger, "decision": decision, "entry": entry}
     if outcome == STANDS_ALREADY:
-        told |= {"outcome": STANDS, "sentence": f"Training gave {challenger} again."}
+        said, version = f"Training gave {challenger} again.", challenger.rpartition("/")[2]
+        entry = note(case, MADE_AGAIN, version, reason=said, evidence={"retraining": why})
+        told |= {"outcome": STANDS, "sentence": said, "entry": entry}
     else:
         told["sentence"] = f"{challenger} was trained anew: {outcome}."
     return {**told, "reasons": why["reasons"]}

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from graft.adapters.atomic import blaming
+
 RECORDS, SENT, FILES = "records.jsonl", "sent.jsonl", "files"
 CREATE, ARTIFACT, END = "create", "artifact", "end"
 """The first record of a run; one that comes with a file; the last."""
@@ -20,7 +22,7 @@ class Journal:
     """The records of one run, by number, and which of them were sent.
 
     A line that a kill or a full disk cut short is no record. A file is copied before the line that
-    tells of it is written.
+    tells of it is written. What cannot be kept is an `OSError` that names the file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,8 +49,9 @@ class Journal:
         """Append a record, with a copy of its file. Raises `OSError` when it cannot be kept."""
         if file is not None:
             copy = self.file_of(number, file.name)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+            with blaming(copy):
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
         _append(self.folder / RECORDS, record)
 
     def mark(self, number: int, run_id: str) -> None:
@@ -88,7 +91,7 @@ class Journal:
         files = self.folder / FILES if number is None else self.folder / FILES / str(number)
         for file in (self.folder / RECORDS, *files.rglob("*")):
             if file.is_file():
-                with file.open("rb") as handle:
+                with blaming(file), file.open("rb") as handle:
                     os.fsync(handle.fileno())
 
     def drop(self) -> None:
@@ -110,12 +113,13 @@ def journals(below: Path) -> list[Journal]:
 
 def _append(file: Path, line: dict[str, Any]) -> None:
     data = (json.dumps(line) + "\n").encode()
-    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        while data:
-            data = data[os.write(handle, data) :]
-    finally:
-        os.close(handle)
+    with blaming(file):
+        handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            while data:
+                data = data[os.write(handle, data) :]
+        finally:
+            os.close(handle)
 
 
 def _read(file: Path) -> Iterator[dict[str, Any]]:

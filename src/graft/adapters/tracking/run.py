@@ -39,6 +39,18 @@ class UnregisteredError(GraftError):
     """A model that is trained and kept could not be brought to the registry."""
 
 
+class UnkeptRecordsError(TrackingError):
+    """What a run records can neither be told to MLflow nor wait for it here.
+
+    Args:
+        mlflow, here: what is wrong with either.
+    """
+
+    def __init__(self, mlflow: str, here: str) -> None:
+        what = "what the run records finds no place"
+        GraftError.__init__(self, f"{what}: {mlflow.rstrip('.')}; and {here}")
+
+
 @dataclass(frozen=True)
 class Head:
     """What a run is: the first record of its journal.
@@ -62,7 +74,7 @@ def open_run() -> "OpenRun | None":
 class OpenRun:
     """Records what happens; from the first time that MLflow fails, for later.
 
-    Where no journal can be kept, MLflow must answer, or its fault is raised.
+    Where no journal can be kept, MLflow must answer, or `UnkeptRecordsError` is raised.
 
     Attributes:
         fault: what is wrong with MLflow; None while it answers.
@@ -201,7 +213,8 @@ class OpenRun:
     def _keep_no_more(self, error: OSError) -> None:
         """The journal's disk is full or closed: MLflow must answer from here on."""
         if (fault := self.fault or self.full) is not None:
-            raise fault from error
+            told = _of_store(fault, files=True) or str(fault)
+            raise UnkeptRecordsError(told, explain_disk([error]) or str(error)) from error
         self._keeps = False
 
     def _tell(self, record: dict[str, Any], file: Path | None) -> None:

@@ -22,6 +22,8 @@ log = logging.getLogger("graft")
 TURN_S = 60.0
 """How long another process that delivers is waited for; it does the same work."""
 LOCK = "lock"
+ENDS = ("FINISHED", "FAILED", "KILLED")
+"""What MLflow says of a run that is over."""
 
 
 @dataclass
@@ -82,7 +84,7 @@ def _tell(store: Store, journal: Journal, found: Delivery, *, moved: bool) -> No
         found.waiting[name] = f"they are meant for {meant}; next: `kedro model deliver --moved`"
         return
     try:
-        if records[-1]["do"] != END:
+        if records[-1]["do"] != END and not _has_ended(store, journal):
             _end(journal)
         deliver(store, journal)
         journal.drop()
@@ -98,6 +100,17 @@ def _tell(store: Store, journal: Journal, found: Delivery, *, moved: bool) -> No
 def _is_over(journal: Journal) -> bool:
     records = journal.records
     return bool(records) and (records[-1]["do"] == END or is_dead(records[0]["tags"][PROCESS]))
+
+
+def _has_ended(store: Store, journal: Journal) -> bool:
+    """Whether MLflow was told how the run ended by a process that could not keep it here."""
+    from mlflow import MlflowClient
+
+    run_id = journal.run_id
+    if run_id is None:
+        return False
+    run = watched(store.uri, lambda: MlflowClient().get_run(run_id))
+    return bool(run.info.status in ENDS)
 
 
 def _end(journal: Journal) -> None:

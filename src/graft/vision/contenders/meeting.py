@@ -17,7 +17,7 @@ from graft.vision.evaluation.bootstrap import bootstrap_scores
 from graft.vision.evaluation.calibration import fit_score_temperature, fit_temperature
 from graft.vision.evaluation.options import EvaluationOptions
 from graft.vision.evaluation.verdict import Contender, judge
-from graft.vision.model import TrainedModel
+from graft.vision.model import TrainedModel, check_finite
 from graft.vision.records import Truth, digest_of
 from graft.vision.store import ArrayStore
 from graft.vision.task import LossOptions
@@ -32,8 +32,9 @@ def outputs_of(
     """(V, ...) outputs of these rows; what this model has said once is not computed again.
 
     V counts views: of each image those that a prediction takes, or the ``plain`` one alone.
+    Raises `TrainingError` where outputs are not finite; it names the images.
     """
-    return _read(_say(ground, model, rows, plain), rows)
+    return _read(_say(ground, model, rows, plain), rows, model.card.contender)
 
 
 def _say(
@@ -63,8 +64,12 @@ def _say(
     return store
 
 
-def _read(store: ArrayStore, rows: pd.DataFrame) -> torch.Tensor:
-    return torch.from_numpy(np.concatenate([store.read(sha256) for sha256 in rows["sha256"]]))
+def _read(store: ArrayStore, rows: pd.DataFrame, contender: str) -> torch.Tensor:
+    said = [store.read(sha256) for sha256 in rows["sha256"]]
+    outputs = torch.from_numpy(np.concatenate(said))
+    names = [name for name, views in zip(rows["id"], said, strict=True) for _ in views]
+    check_finite(outputs, names, contender)
+    return outputs
 
 
 def calibrate_models(ground: Ground, models: Sequence[TrainedModel]) -> dict[str, float]:
@@ -95,7 +100,8 @@ def predict_contenders(
 ) -> pd.DataFrame:
     """One row per contender and test image: id, path, sha256, unit, contender, truth, predictions.
 
-    ``uncalibrated_score`` is the score before temperature scaling.
+    ``uncalibrated_score`` is the score before temperature scaling. Raises `TrainingError` where
+    outputs are not finite; it names the images.
     """
     test = ground.split("test")
     if test.empty:
@@ -121,7 +127,7 @@ def _predict_some(
     calibrations: Mapping[str, float],
 ) -> pd.DataFrame:
     rows = rows.reset_index(drop=True)
-    frames, outputs = ground.frames(rows), _read(said, rows)
+    frames, outputs = ground.frames(rows), _read(said, rows, name)
     predicted = ground.task.predict(outputs, ground.classes, calibrations[name], frames)
     plain = predicted
     if calibrations[name] != 1.0:

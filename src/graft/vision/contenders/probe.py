@@ -9,6 +9,7 @@ import pandas as pd
 from torch import nn
 
 from graft.vision.augmentation.sampling import Augmenter
+from graft.vision.contenders.doubted import doubt_objects
 from graft.vision.contenders.ground import Ground
 from graft.vision.contenders.trained_head import train_head
 from graft.vision.data.splits import units_of
@@ -63,6 +64,7 @@ def train_probe(
         report = _solve(ground, features, model.head, options)
     else:
         report = train_head(ground, features, model, checkpoint_folder, options)
+        report |= doubt_objects(ground, features, model, options.folds)
     minutes = float(report.get("minutes", (time.perf_counter() - started) / 60))
     # The card travels with the model, and says nothing of single images.
     facts = {name: value for name, value in report.items() if name != DOUBTED}

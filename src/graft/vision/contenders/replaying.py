@@ -2,8 +2,9 @@
 
     python -m graft.vision.contenders.replaying FILE
 
-Says what the training said of it, what comes of it now, and the loss of each of its images alone:
-the image that spoils the batch is among those whose loss is not finite.
+Says what the training said of it, what comes of it now, which weights are not finite where a step
+spoiled them, and the loss of each of its images alone (of validation, its largest output): the
+image that spoils the batch is among those for which that is not finite.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import Any
 from graft.vision.backbones.backbone import Backbone
 from graft.vision.backbones.contract import WeightsContract
 from graft.vision.contenders.ground import Ground
-from graft.vision.model import GraftedModel, HeadOnFeatures, Learner
+from graft.vision.model import GraftedModel, HeadOnFeatures, Learner, first_names
 from graft.vision.task import ClassTable
 from graft.vision.tasks import choose_task
 from graft.vision.training.after_frozen import AfterFrozen
@@ -66,12 +67,17 @@ def _fed(
 
 def told(refused: RefusedBatch, replayed: Replayed) -> str:
     """The answer in lines."""
-    now = f"a loss of {replayed.loss}, a gradient norm of {replayed.gradient_norm}"
+    said = "outputs up to" if refused.phase == "validation" else "a loss of"
+    now = f"now: {said} {replayed.loss}"
+    if refused.phase != "validation":
+        now += f", a gradient norm of {replayed.gradient_norm}"
     alone = [
-        f"  {name}: a loss of {loss:.4g}{'' if math.isfinite(loss) else '  <- not finite'}"
+        f"  {name}: {said} {loss:.4g}{'' if math.isfinite(loss) else '  <- not finite'}"
         for name, loss in replayed.alone.items()
     ]
-    return "\n".join([str(refused), f"now: {now}", "each image alone:", *alone])
+    odd = [name for name, tensor in refused.state.items() if not tensor.isfinite().all()]
+    weights = [f"weights that are not finite: {first_names(odd)}"] if odd else []
+    return "\n".join([str(refused), now, *weights, "each image alone:", *alone])
 
 
 if __name__ == "__main__":

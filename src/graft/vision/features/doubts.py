@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from graft.vision.features.discriminant import judge_held_out
+from graft.vision.features.objects import PooledObjects
 from graft.vision.features.probe import HeldOut
 from graft.vision.task import ClassTable
 
 SHARE, MOST = 0.03, 100
-"""Of the training images, and images, that are named at the most."""
+"""Of the training images, or of the objects in them, and rows, that are named at the most."""
 
 
 def doubted_truths(
@@ -46,3 +48,31 @@ def doubted_truths(
         }
         for place in order
     ]
+
+
+def doubted_objects(
+    objects: PooledObjects, classes: ClassTable, folds: int
+) -> tuple[list[dict[str, Any]], int]:
+    """The objects that are taken for another class than the stated one, the most doubtful first.
+
+    Returns:
+        The same as `doubted_truths` per object, with its ``object`` (number in its image, from 1)
+        and ``box_xyxy`` (px of the upright original); and how many objects could be judged: the
+        share is of these. Nothing is doubted of a class that is too rare, or stands alone.
+    """
+    judged = judge_held_out(objects.vectors, objects.class_ids, objects.units, len(classes), folds)
+    known = int(np.isfinite(judged.losses).sum())
+    others = np.flatnonzero(np.isfinite(judged.losses) & (judged.likeliest != objects.class_ids))
+    count = min(MOST, math.ceil(SHARE * known))
+    order = others[np.argsort(-judged.losses[others], kind="stable")[:count]]
+    return [
+        {
+            "id": str(objects.names[place]),
+            "object": int(objects.numbers[place]),
+            "box_xyxy": [round(float(edge), 1) for edge in objects.boxes_xyxy[place]],
+            "stated": classes.names[objects.class_ids[place]],
+            "taken_for": classes.names[judged.likeliest[place]],
+            "held_out_loss": round(float(judged.losses[place]), 4),
+        }
+        for place in order
+    ], known

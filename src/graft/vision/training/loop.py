@@ -3,10 +3,10 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ from graft.vision.training.gradients import Gradients
 from graft.vision.training.mixing import mix_views
 from graft.vision.training.options import FineTuningOptions
 from graft.vision.training.precision import Precision
-from graft.vision.training.refused import Met, RefusedBatch, refusal
+from graft.vision.training.refused import Met, Phase, RefusedBatch, refusal
 from graft.vision.training.schedule import rate_at
 from graft.vision.training.sizes import size_at
 from graft.vision.training.strategies import (
@@ -42,7 +42,7 @@ from graft.vision.training.strategies import (
     set_trainable,
     trainable_stages,
 )
-from graft.vision.training.validation import Validation
+from graft.vision.training.validation import OddOutputsError, Validation
 
 log = logging.getLogger("graft")
 
@@ -259,8 +259,12 @@ class Training:
         return validated
 
     def _score(self) -> dict[str, float]:
-        with self.precision.around(self.model):
-            return self.validation.score(self.model)
+        try:
+            with self.precision.around(self.model):
+                return self.validation.score(self.model)
+        except OddOutputsError as error:
+            met = Met(error.batch, None, self.epoch, error.number, torch.get_rng_state())
+            self._refuse(met, "outputs that are not finite", "validation", error.images)
 
     def _should_stop(self) -> bool:
         if self.epoch == 0:
@@ -312,22 +316,23 @@ class Training:
         """A step itself may overflow, of which no gradient tells."""
         largest = torch.stack(torch._foreach_norm(self.floating, ord=math.inf))
         if not bool(largest.isfinite().all()):
-            raise TrainingError(
-                f"{self.name}: the step after {met} left weights that are not finite",
-                mend="lower the learning rate; the last checkpoint is whole",
-            )
+            self._refuse(met, "weights that are not finite", "step")
 
-    def _refuse(self, met: Met, what: str) -> None:
+    def _refuse(
+        self, met: Met, what: str, phase: Phase = "training", images: Sequence[str] = ()
+    ) -> NoReturn:
         """Stop, and leave the batch to be met again beside the checkpoint."""
         facts = {
             "name": self.name,
             "epochs": self.epochs,
             "found": what,
+            "phase": phase,
             "options": self.options.model_dump(mode="json"),
             "loss_options": self.loss_options.model_dump(mode="json"),
             "origin": self.origin,
         }
-        raise refusal(RefusedBatch(met, self.model.state_dict(), facts), self.checkpoint)
+        refused = RefusedBatch(met, self.model.state_dict(), facts)
+        raise refusal(refused, self.checkpoint, images or met.batch.ids)
 
     def _prove_frozen(self) -> dict[str, object]:
         """Digests of what must not move, before and after."""

@@ -1,10 +1,10 @@
 """A batch that gave what is not finite, kept with the model that met it: to be met again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from graft.vision.backbones.freezing import set_training_mode
 from graft.vision.errors import DataError, TrainingError
-from graft.vision.model import Learner
+from graft.vision.model import Learner, first_names
 from graft.vision.task import ClassTable, LossOptions, Task
 from graft.vision.training.batches import Batch
 from graft.vision.training.checkpoint import folder_beside
@@ -21,6 +21,18 @@ from graft.vision.training.mixing import Mix
 from graft.vision.training.options import FineTuningOptions
 from graft.vision.training.precision import Precision
 from graft.vision.training.strategies import set_trainable, trainable_stages
+
+Phase = Literal["training", "step", "validation"]
+"""What was not finite: loss or gradients of a batch, the weights after its step, or outputs."""
+CAUSES: dict[Phase, tuple[str, str]] = {
+    "training": ("{}; nothing moved", "look at these images, or lower the learning rate"),
+    "step": (
+        "{} after its step",
+        "lower the learning rate: the step was too long, whatever the images show",
+    ),
+    "validation": ("{}", "look at these images, or lower the learning rate"),
+}
+"""How the refusal of a batch is said, and what to do next."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +55,24 @@ class RefusedBatch:
     """One batch and all that decided what came of it.
 
     Attributes:
-        state: of the model, as it was before the batch.
-        facts: ``name`` of the training, its ``epochs``, what was ``found``, ``options``,
-            ``loss_options``, ``origin`` (how the model is built).
+        state: of the model, as it met the batch; after its step, where that spoiled the weights.
+        facts: ``name`` of the training, its ``epochs``, what was ``found`` in which ``phase``,
+            ``options``, ``loss_options``, ``origin`` (how the model is built).
     """
 
     met: Met
     state: Mapping[str, torch.Tensor]
     facts: Mapping[str, Any]
 
+    @property
+    def phase(self) -> Phase:
+        """In which it was refused."""
+        found: Phase = self.facts.get("phase", "training")
+        return found
+
     def __str__(self) -> str:
-        return f"{self.facts['name']}: {self.met} gave {self.facts['found']}"
+        of = "validation of " if self.phase == "validation" else ""
+        return f"{self.facts['name']}: {of}{self.met} gave {self.facts['found']}"
 
     def save(self, path: Path) -> None:
         """Write one safetensors file; one already there is replaced."""
@@ -111,24 +130,27 @@ def load_refused(path: Path) -> RefusedBatch:
         ) from error
 
 
-def refusal(refused: RefusedBatch, checkpoint: Path | None) -> TrainingError:
-    """The error that ends a training; where that has a checkpoint, the batch lies beside it."""
-    mend = "look at these images, or lower the learning rate; the last checkpoint is whole"
+def refusal(refused: RefusedBatch, checkpoint: Path | None, images: Sequence[str]) -> TrainingError:
+    """The error that ends a training; where that has a checkpoint, the batch lies beside it.
+
+    ``images``: the ids of those in question.
+    """
+    said, mend = CAUSES[refused.phase]
+    mend += "; the last checkpoint is whole"
     if checkpoint is not None:
         file = checkpoint.with_suffix(".refused.safetensors")
         refused.save(file)
         mend += f"; to see it again: python -m graft.vision.contenders.replaying {file}"
-    ids = refused.met.batch.ids
-    return TrainingError(
-        f"{refused}; nothing moved",
-        found=f"images {', '.join(ids[:4])} and {max(0, len(ids) - 4)} more",
-        mend=mend,
-    )
+    found = f"images {first_names(images)}"
+    return TrainingError(said.format(refused), found=found, mend=mend)
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What came of a batch when it was met again; ``alone``: the loss of each image, by id."""
+    """What came of a batch when it was met again; ``alone``: the loss of each image, by id.
+
+    Of validation the largest output stands for the loss, and nothing has a gradient.
+    """
 
     loss: float
     gradient_norm: float
@@ -143,6 +165,8 @@ def replay(
     options = FineTuningOptions.from_record(facts["options"])
     model.load_state_dict(dict(refused.state))
     model.to(precision.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if refused.phase == "validation":
+        return _judged(batch, model, precision)
     stages = trainable_stages(model, options, met.epoch / facts["epochs"])
     set_trainable(model, options, stages)
     set_training_mode(model, stages, batch_norm_moves=options.batch_norm == "moves")
@@ -160,3 +184,13 @@ def replay(
         for i, name in enumerate(batch.ids)
     }
     return Replayed(loss, norm, alone)
+
+
+def _judged(batch: Batch, model: Learner, precision: Precision) -> Replayed:
+    model.eval()
+    with torch.inference_mode(), precision.around(model):
+        outputs = model(precision.put(batch.views)).float()
+    largest = outputs.flatten(1).abs().amax(dim=1)  # NaN where one is
+    return Replayed(
+        float(largest.max()), float("nan"), dict(zip(batch.ids, largest.tolist(), strict=True))
+    )

@@ -8,6 +8,7 @@ from torch import nn
 
 from graft.vision.errors import TrainingError
 from graft.vision.memory import AtOnce
+from graft.vision.model import first_names, odd_names
 from graft.vision.preprocessing import Frame
 from graft.vision.task import ClassTable, LossOptions, Task
 from graft.vision.training.batches import Batch
@@ -16,6 +17,23 @@ CACHE_BYTES = 1 << 30
 """What the validation split's batches may take in memory to be kept."""
 MOST = 1 << 20
 """Images at once, before memory has run out: batches are smaller."""
+
+
+class OddOutputsError(TrainingError):
+    """Outputs of validation images are not finite.
+
+    Attributes:
+        batch: which holds the images, and its ``number`` in the split, from 0.
+        images: the ids of those whose outputs are not finite.
+    """
+
+    def __init__(self, batch: Batch, number: int, images: Sequence[str]) -> None:
+        self.batch, self.number, self.images = batch, number, images
+        super().__init__(
+            "the outputs of validation images are not finite",
+            found=first_names(images),
+            mend="look at these images, or lower the learning rate; the last checkpoint is whole",
+        )
 
 
 @dataclass
@@ -44,7 +62,7 @@ class Validation:
         """``loss`` and ``score`` (the primary metric); NaN when undefined or the split is empty.
 
         Raises:
-            TrainingError: where outputs are not finite, though the weights may be.
+            OddOutputsError: where outputs are not finite, though the weights may be.
             ResourceError: where memory does not hold one image.
         """
         if not self.words:
@@ -58,9 +76,10 @@ class Validation:
             return said
 
         with torch.inference_mode():
-            for batch in self._batches():
+            for number, batch in enumerate(self._batches()):
                 found = self.at_once.computed(compute, batch.views)
-                _check(found, batch)
+                if odd := odd_names(found, batch.ids):
+                    raise OddOutputsError(batch, number, odd)
                 loss = self.task.loss(found, batch.truths, self.classes, LossOptions())
                 losses += float(loss) * len(batch.ids)
                 outputs.append(found)
@@ -81,14 +100,3 @@ class Validation:
                 return self.batches()
         self._kept = found
         return found
-
-
-def _check(outputs: torch.Tensor, batch: Batch) -> None:
-    odd = ~outputs.flatten(1).isfinite().all(dim=1)
-    if bool(odd.any()):
-        names = [name for name, is_odd in zip(batch.ids, odd, strict=True) if is_odd]
-        raise TrainingError(
-            "the outputs of validation images are not finite",
-            found=f"{', '.join(names[:4])} and {max(0, len(names) - 4)} more",
-            mend="look at these images, or lower the learning rate; the last checkpoint is whole",
-        )

@@ -168,3 +168,25 @@ def test_anchors__lie_around_the_middle_of_each_place() -> None:
     assert found[0].tolist() == [-4, -4, 12, 12]
     assert found[1].tolist() == [0, -12, 8, 20]
     assert found[-2].tolist() == [8, 8, 40, 40]
+
+
+@pytest.mark.parametrize("place", ["map", "neck", "box"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_detections__of_what_is_not_finite_are_no_number(architecture: str, place: str) -> None:
+    model = new_model(architecture).eval()
+    views, _ = draw_views()
+    with torch.inference_mode():
+        maps = [one.clone() for one in model.features(views)]  # type: ignore[union-attr]
+        sound = model.head(tuple(maps))
+        if place == "map":
+            maps[1][2, :, -1, -1] = float("inf")
+            assert model.head(tuple(maps))[2, 0].isnan().all()
+        elif place == "neck":
+            maps[0][2, 0, 0, 0] = float("nan")
+        else:  # finite maps, of which what comes next is not
+            maps[-1][2] = 3e38
+        found = model.head(tuple(maps))
+    odd = found.flatten(1).isfinite().all(dim=1).logical_not().tolist()
+    assert odd == [False, False, True, False, False]
+    others = [0, 1, 3, 4]
+    assert torch.equal(found[others], sound[others])

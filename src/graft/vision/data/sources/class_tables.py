@@ -13,6 +13,7 @@ from unicodedata import category
 
 import pandas as pd
 
+from graft.vision.data.file_bytes import read_stated
 from graft.vision.data.mask_files import Colour
 from graft.vision.data.sources.reading import is_readable_name, printable, stays_inside
 from graft.vision.data.sources.table_file import load_table, text_of
@@ -92,11 +93,18 @@ def read_class_table(path: Path) -> ClassNames:
     return ClassNames(values, colours, path.name)
 
 
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return read_stated(path)
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read", found=error.strerror or error) from error
+
+
 Line = tuple[int | None, Colour | None, str]
 
 
 def _of_text(path: Path) -> list[Line]:
-    text, _ = text_of(path.read_bytes())
+    text, _ = text_of(_bytes_of(path))
     if any(category(letter) == "Cc" and letter not in "\t\r\n" for letter in text):
         raise DataError(f"{path.name} holds other than text", allowed="a name per line")
     lines = text.splitlines()
@@ -145,7 +153,7 @@ def _row(row: "pd.Series[str]", name: str, value: str | None, rgb: list[str], pa
 
 def _of_meta(path: Path) -> list[Line]:
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(_bytes_of(path))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name} cannot be read as JSON", found=str(error)[:200]) from error
     names = record.get("label_map") if isinstance(record, dict) else None

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from graft.vision.data.boxes import Corners, StatedBox, StatedBoxes
+from graft.vision.data.file_bytes import STATED_BYTES_MAX
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.lists import JUDGES_FIRST
 from graft.vision.data.sources.places import ImageIndex, lies_among_masks, split_of_path
@@ -88,7 +89,9 @@ def load_coco(root: Path, path: Path) -> dict[str, Any]:
     """The record of a file. Raises `DataError` when it is not COCO's."""
     try:
         record = json.loads(bytes_of(root, path))
-    except (ValueError, OSError, RecursionError) as error:
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read", found=error.strerror or error) from error
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path.name} cannot be read as JSON", found=str(error)[:200], mend="export it again"
         ) from error
@@ -148,6 +151,8 @@ def _json_files(base: Path) -> list[Path]:
 
 def _is_box_file(root: Path, path: Path) -> bool:
     """Whether a file holds COCO's boxes: not captions, whole-image labels, panoptic segments."""
+    if path.stat().st_size > STATED_BYTES_MAX:
+        return True  # so that it is refused by name, and not passed over
     try:
         record = load_coco(root, path)
     except DataError:

@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from graft.vision.data.file_bytes import IRREGULAR
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.reading import (
     IMAGE_ENDINGS,
-    IRREGULAR,
     NOT_UTF8,
     OUTSIDE,
     SourceReading,

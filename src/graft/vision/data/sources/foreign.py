@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from graft.vision.data.file_bytes import read_stated
 from graft.vision.data.polygons import parse_xml
 from graft.vision.data.sources.class_tables import find_class_table
 from graft.vision.data.sources.folders import files_like, is_image, walk_files
@@ -57,7 +58,7 @@ def _json_of(path: Path) -> Any:
     try:
         if path.stat().st_size > _JSON_BYTES_MAX:
             return None
-        return json.loads(path.read_bytes())
+        return json.loads(read_stated(path))
     except (ValueError, OSError, RecursionError):
         return None
 
@@ -71,7 +72,7 @@ def _some_json(folder: Path, test: Callable[[Any], bool]) -> bool:
 def _has_cvat_xml(folder: Path) -> bool:
     for path in files_like(folder, "*.xml")[:3]:
         try:
-            found = parse_xml(path.read_bytes()).tag == "annotations"
+            found = parse_xml(read_stated(path)).tag == "annotations"
         except (UnusableImageError, OSError):
             continue
         if found:
@@ -104,7 +105,8 @@ def _has_only(*endings: str) -> Callable[[Path], bool]:
 def _is_list_of_names(folder: Path) -> bool:
     """Whether a text file lists ``image class`` per line."""
     for path in files_like(folder, "*.txt")[:5]:
-        lines = path.read_bytes()[:4096].decode("utf-8", "replace").splitlines()[:5]
+        with path.open("rb") as file:
+            lines = file.read(4096).decode("utf-8", "replace").splitlines()[:5]
         cells = [line.replace(",", " ").split() for line in lines if line.strip()]
         if cells and all(len(row) >= 2 and is_image_name(row[0]) for row in cells):
             return not any(is_image_name(row[1]) for row in cells)

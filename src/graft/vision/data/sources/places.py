@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from graft.vision.data.file_bytes import IRREGULAR
 from graft.vision.data.sources.folders import is_image, walk_files
 from graft.vision.data.sources.reading import (
-    IRREGULAR,
     NOT_UTF8,
     OUTSIDE,
     SourceReading,

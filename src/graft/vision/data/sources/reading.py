@@ -9,6 +9,7 @@ from pathlib import Path
 
 from graft.vision.data.boxes import StatedBoxes
 from graft.vision.data.dicom import is_dicom
+from graft.vision.data.file_bytes import read_stated
 from graft.vision.data.mask_files import MaskRule
 from graft.vision.data.options import SourceOptions
 from graft.vision.errors import DataError, OptionsError
@@ -29,7 +30,6 @@ _SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in nam
 
 NOT_UTF8 = "the name is not UTF-8; rename the file"
 OUTSIDE = "a link that leaves the raw folder; bring the file itself"
-IRREGULAR = "not a regular file; bring the file itself"
 MISSING = "the file is missing; bring it, or take its row out"
 SEVERAL = "several images have that name; state the path in full"
 """Reasons that several readers give, each with what to do."""
@@ -167,16 +167,14 @@ def bytes_of(root: Path, path: Path) -> bytes:
     """All of a file that says something of images.
 
     Raises:
-        OSError: for what cannot be read, leads out of the root, has a name that no table can hold,
-            or is no regular file (a pipe would never end).
+        OSError: for what leads out of the root, has a name that no table can hold, or is refused
+            by `read_stated`.
     """
     if not is_readable_name(path.as_posix()):
         raise OSError(NOT_UTF8)
     if not stays_inside(root, path):
         raise OSError(OUTSIDE)
-    if not path.is_file():
-        raise OSError(IRREGULAR)
-    return path.read_bytes()
+    return read_stated(path)
 
 
 def lines_of(root: Path, path: Path) -> list[str]:

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from graft.vision.data.file_bytes import read_stated
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.polygons import parse_xml
 from graft.vision.data.sources.boxes_csv import choose_box_columns, read_boxes_csv
@@ -148,7 +149,7 @@ def _is_yolo_text(root: Path, path: Path) -> bool:
 def look_for_labelme(root: Path, base: Path, truth: str = "boxes") -> Found | None:
     options = {} if truth == "boxes" else {"truth": truth}
     for path in islice(near_files(base, ".json"), 5):
-        if path.stat().st_size < 1 << 26 and b'"shapes"' in path.read_bytes():
+        if path.stat().st_size < 1 << 26 and b'"shapes"' in read_stated(path):
             return read_as(read_labelme, root, base, options)
     for path in islice(near_files(base, ".xml"), 5):
         try:

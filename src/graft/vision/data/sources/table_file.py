@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from graft.vision.data.file_bytes import check_stated, read_stated
 from graft.vision.errors import DataError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
@@ -23,8 +24,7 @@ def load_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
             column's name stands twice.
     """
     try:
-        if not path.is_file():
-            raise OSError("it is no regular file")
+        check_stated(path)
         return _load_parquet(path) if path.suffix.lower() == ".parquet" else _load(path, delimiter)
     except (ValueError, OSError) as error:
         raise DataError(
@@ -45,7 +45,7 @@ def _load_parquet(path: Path) -> pd.DataFrame:
 
 
 def _load(path: Path, delimiter: str | None) -> pd.DataFrame:
-    text, encoding = text_of(path.read_bytes())
+    text, encoding = text_of(read_stated(path))
     body = text.lstrip("\r\n")  # else pandas finds no column in a first row of nothing
     if not body:
         raise ValueError("there is no row")

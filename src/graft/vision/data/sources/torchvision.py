@@ -26,7 +26,8 @@ def read_torchvision(root: Path, options: SourceOptions) -> SourceReading:
 def export_torchvision(name: str, folder: Path, *, download: bool = True) -> int:
     """Write the train and test images of a public set as ``split/class/number.png``.
 
-    Returns the number of images. Raises `DataError` for an unknown set or without a network.
+    Returns the number of images. Raises `DataError` for an unknown set, without a network, and
+    where an image cannot be written.
     """
     from torchvision import datasets
 
@@ -43,13 +44,24 @@ def export_torchvision(name: str, folder: Path, *, download: bool = True) -> int
                 raise DataError(f"{name} has no one class per image", found=type(label).__name__)
             class_name = names[label] if label < len(names) else str(label)
             path = folder / split / class_name / f"{number:06d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image.save(path)
+            _put(image, path)
             count += 1
     if not count:
         raise DataError(f"{name} has none of the splits train, val and test")
     (folder / _DONE).touch()
     return count
+
+
+def _put(image: Any, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written",
+            found=error.strerror or error,
+            mend="free space, or name a folder that may be written, and run again",
+        ) from error
 
 
 def _open(kind: Any, folder: Path, split: str, download: bool) -> Any:

@@ -14,6 +14,7 @@ from graft.vision.store import ArrayStore
 NAMESPACE = "graphs-1"
 PARTS = ("xml", "bin")
 """How a graph is computed, and its weights."""
+WEIGHTS = "weights"
 
 
 def kept_graph(
@@ -26,7 +27,8 @@ def kept_graph(
 
     Args:
         folder: of the store; None keeps nothing.
-        identity: all that decides what is converted.
+        identity: all that decides what is converted; its ``weights`` are noted beside the graph,
+            by which it is known who needs it: the rules of features name theirs alike.
     """
     if folder is None:
         return _read(*_written(convert()))
@@ -35,7 +37,8 @@ def kept_graph(
     if store.missing(keys):
         with store.writer() as writer:
             for key, part in zip(keys, _written(convert()), strict=True):
-                writer.add(key, np.frombuffer(part, np.uint8))
+                meta = {WEIGHTS: identity[WEIGHTS]}
+                writer.add(key, np.frombuffer(part, np.uint8), meta)
     return _read(*(store.read(key).tobytes() for key in keys))
 
 

@@ -11,7 +11,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from graft.vision.task import LossOptions
 from graft.vision.tasks.detection.anchors import Anchors
-from graft.vision.tasks.detection.detector import Maps, Objects, class_weights
+from graft.vision.tasks.detection.detector import ODD, Maps, Objects, class_weights, unless_odd
 from graft.vision.tasks.detection.options import TaskOptions
 from graft.vision.tasks.detection.pooling import BoxPooling
 
@@ -28,7 +28,7 @@ class FasterRcnn(nn.Module):
         super().__init__()
         channels = options.pyramid_channels
         anchors = _AnchorsPerImage(options.anchor_scales, options.anchor_ratios)
-        self.proposing = RegionProposalNetwork(
+        self.proposing = _Proposing(
             anchors,
             RPNHead(channels, len(anchors)),
             fg_iou_thresh=0.7,
@@ -82,11 +82,15 @@ class FasterRcnn(nn.Module):
         """Per image (D, 6) detections, best first."""
         images, named = _as_torchvision(maps, side_px)
         proposals, _ = self.proposing(images, named)
-        found, _ = self.judging(named, proposals, images.image_sizes)
-        return [
-            torch.cat([one["boxes"], one["scores"][:, None], one["labels"][:, None] - 1.0], dim=1)
-            for one in found
+        judged = [boxes.nan_to_num() for boxes in proposals]
+        logits, shifts = self._judge(named, judged, images)
+        found = self.judging.postprocess_detections(logits, shifts, judged, images.image_sizes)
+        detections = [
+            torch.cat([boxes, scores[:, None], labels[:, None] - 1.0], dim=1)
+            for boxes, scores, labels in zip(*found, strict=True)
         ]
+        counts = [len(boxes) for boxes in proposals]
+        return unless_odd(detections, proposals, logits.split(counts), shifts.split(counts))
 
     def _judge(
         self, named: dict[str, torch.Tensor], proposals: list[torch.Tensor], images: ImageList
@@ -95,6 +99,29 @@ class FasterRcnn(nn.Module):
         pooled = self.judging.box_roi_pool(named, proposals, images.image_sizes)
         logits, shifts = self.judging.box_predictor(self.judging.box_head(pooled))
         return logits, shifts
+
+
+class _Proposing(RegionProposalNetwork):
+    """The first stage, which proposes one box of NaN where not all that it says is finite."""
+
+    def filter_proposals(
+        self,
+        proposals: torch.Tensor,
+        objectness: torch.Tensor,
+        image_shapes: list[tuple[int, int]],
+        num_anchors_per_level: list[int],
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        boxes, scores = super().filter_proposals(
+            proposals, objectness, image_shapes, num_anchors_per_level
+        )
+        if self.training:  # its loss tells
+            return boxes, scores
+        sure = objectness.reshape(len(proposals), -1)
+        odd = ~(proposals.isfinite().flatten(1).all(dim=1) & sure.isfinite().all(dim=1))
+        return [
+            one.new_full((1, 4), ODD) if is_odd else one
+            for one, is_odd in zip(boxes, odd.tolist(), strict=True)
+        ], scores
 
 
 class _AnchorsPerImage(Anchors):

@@ -10,7 +10,7 @@ from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegres
 from torchvision.ops import generalized_box_iou_loss
 
 from graft.vision.task import LossOptions
-from graft.vision.tasks.detection.detector import Maps, Objects, best_boxes
+from graft.vision.tasks.detection.detector import Maps, Objects, best_boxes, unless_odd
 from graft.vision.tasks.detection.focal import boxes_at, class_ids_at, focal_loss
 from graft.vision.tasks.detection.options import TaskOptions
 from graft.vision.tasks.detection.retinanet import GROUPS, candidates
@@ -74,7 +74,7 @@ class Fcos(nn.Module):
                     self._options.detections_per_image,
                 )
             )
-        return found
+        return unless_odd(found, logits, distances, centreness)
 
 
 def places(maps: Maps, side_px: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -46,7 +46,7 @@ class DetectionHead(nn.Module):
     """Maps of a backbone in; `Learning` out while training, else (N, D, 6) detections.
 
     Detections are ``x0, y0, x1, y1`` in px of the view, score, class id: best first, padded with
-    score 0 to D of the options.
+    score 0 to D of the options. Of a view whose maps are not finite the first is NaN.
     """
 
     def __init__(self, channels: Sequence[int], classes: int, options: TaskOptions) -> None:

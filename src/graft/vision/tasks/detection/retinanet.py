@@ -11,7 +11,7 @@ from torchvision.ops import box_iou, generalized_box_iou_loss
 
 from graft.vision.task import LossOptions
 from graft.vision.tasks.detection.anchors import Anchors
-from graft.vision.tasks.detection.detector import Maps, Objects, best_boxes
+from graft.vision.tasks.detection.detector import Maps, Objects, best_boxes, unless_odd
 from graft.vision.tasks.detection.focal import boxes_at, class_ids_at, focal_loss
 from graft.vision.tasks.detection.options import TaskOptions
 
@@ -60,10 +60,12 @@ class RetinaNet(nn.Module):
     def detect(self, maps: Maps, side_px: int) -> list[torch.Tensor]:
         """Per image (D, 6) detections, best first."""
         said, anchors = self.head(list(maps)), self.anchors(maps, side_px)
-        return [
-            self._detect(logits.sigmoid(), shifts, anchors, side_px)
-            for logits, shifts in zip(said["cls_logits"], said["bbox_regression"], strict=True)
+        logits, shifts = said["cls_logits"], said["bbox_regression"]
+        found = [
+            self._detect(one.sigmoid(), each, anchors, side_px)
+            for one, each in zip(logits, shifts, strict=True)
         ]
+        return unless_odd(found, logits, shifts)
 
     def _detect(
         self, scores: torch.Tensor, shifts: torch.Tensor, anchors: torch.Tensor, side_px: int

@@ -4,6 +4,7 @@ from graft.vision.task import Task
 from graft.vision.tasks.segmentation.loss import loss
 from graft.vision.tasks.segmentation.metrics import new_metrics
 from graft.vision.tasks.segmentation.model import build_model
+from graft.vision.tasks.segmentation.objects import objects
 from graft.vision.tasks.segmentation.options import TaskOptions
 from graft.vision.tasks.segmentation.predict import predict
 from graft.vision.tasks.segmentation.transform import compose_options, transform
@@ -22,4 +23,5 @@ TASK = Task(
     loss=loss,
     predict=predict,
     new_metrics=new_metrics,
+    objects=objects,
 )
