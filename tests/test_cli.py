@@ -11,11 +11,14 @@ import pytest
 from graft.cli import speak_plainly
 from graft.vision.errors import DataError
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """Commands listen for signals; afterwards all is as it was."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """Signals end a process, also where some were ignored; afterwards all is as it was."""
+    usual = {signal.SIGINT: signal.default_int_handler}
+    before = {n: signal.signal(n, usual.get(n, signal.SIG_DFL)) for n in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -44,7 +47,7 @@ def send(number: int) -> Callable[[], Any]:
     return lambda: os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_speak_plainly__ends_with_the_code_of_the_signal(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
