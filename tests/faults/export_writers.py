@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from writers import Writer
 
 TESTS = Path(__file__).resolve().parents[1]
+# The lock of MLflow's progress bar is shared with forks: one that is killed would keep it for good.
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 sys.path += [str(TESTS / "adapters/export"), str(TESTS / "pipelines")]
 
 from exported_cases import lay_version  # noqa: E402
