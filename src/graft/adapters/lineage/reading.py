@@ -42,18 +42,22 @@ def read_beside(version: Any, name: str, sha256: str, project: Path | None) -> b
 
 
 def artifact_of_run(run_id: str, path: str) -> bytes | None:
-    """The bytes of an artifact of a run; None where it cannot be had."""
+    """The bytes of an artifact of a run; None where it cannot be had.
+
+    Raises `OSError` where this disk has no room for a copy: that says nothing of the artifact.
+    """
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    try:
-        with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
+        try:
             place = mlflow.artifacts.download_artifacts(
                 run_id=run_id, artifact_path=path, dst_path=folder
             )
             return Path(place).read_bytes()
-    except (MlflowException, OSError):
-        return None
+        except (MlflowException, OSError):
+            Path(folder, "room").write_bytes(b"?")  # MLflow does not tell why it gave no copy
+            return None
 
 
 def _copies(version: Any, name: str, project: Path | None) -> Iterator[bytes]:

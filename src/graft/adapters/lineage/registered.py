@@ -28,6 +28,11 @@ def registered_files(version: Any) -> Iterator[Path]:
 
     Raises `WeightsError` where they cannot be had.
     """
+    with TemporaryDirectory() as scratch:
+        yield _fetched(version, scratch)
+
+
+def _fetched(version: Any, scratch: str) -> Path:
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -38,10 +43,8 @@ def registered_files(version: Any) -> Iterator[Path]:
             place = client.get_logged_model(model_id).artifact_location
         parts = urlsplit(place)
         if parts.scheme in ("", "file") and Path(unquote(parts.path)).is_dir():
-            yield Path(unquote(parts.path))
-            return
-        with TemporaryDirectory() as folder:
-            yield Path(mlflow.artifacts.download_artifacts(place, dst_path=folder))
+            return Path(unquote(parts.path))
+        return Path(mlflow.artifacts.download_artifacts(place, dst_path=scratch))
     except (MlflowException, OSError) as error:
         raise WeightsError(
             f"the registered files of {version.name}/{version.version} cannot be had",

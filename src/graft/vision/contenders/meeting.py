@@ -25,6 +25,9 @@ from graft.vision.tiles import images_at_once, view_count
 
 log = logging.getLogger("graft")
 
+RULE = "outputs-2"
+"""Changes with what equal names stand for in the store."""
+
 
 def outputs_of(
     ground: Ground, model: TrainedModel, rows: pd.DataFrame, plain: bool = False
@@ -43,6 +46,7 @@ def _say(
     """The store of what this model said, in which none of these rows is missing."""
     view = model.card.preprocessing
     rule = {
+        "rule": RULE,
         "weights": digest_state(dict(model.module.state_dict())),
         "options": digest_of(model.card.task_options),
         "view": view.digest,
