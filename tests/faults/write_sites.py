@@ -114,6 +114,7 @@ SCRATCH = {
     "graft.adapters.lineage.parents:keep_parent": "the checkout in which a version is reproduced",
     "graft.adapters.lineage.rerun:lay_out": "the checkout in which a version is reproduced",
     "graft.adapters.lineage.rerun:_write_overlay": "the checkout in which a version is reproduced",
+    "graft.adapters.lineage.reading:artifact_of_run": "a private copy of an artifact of a run",
     "graft.adapters.lineage.writing:write_files": "what `_place` and `_keep` bring to its place",
     "graft.adapters.lineage.writing:_tables": "what `_place` and `_keep` bring to its place",
     "graft.adapters.promotion.clean_process:predict_cleanly": "what is asked of a clean process",
