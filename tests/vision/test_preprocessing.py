@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from torchvision import transforms
 
-from graft.vision.preprocessing import Preprocessing, resize_exact, view_of
+from graft.vision.preprocessing import Preprocessing, resize_exact, resize_smooth, view_of
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (300, 300, 4), np.uint8)
 
@@ -35,3 +35,18 @@ def test_resize_exact__takes_each_channel_as_if_it_were_alone(channels: int) -> 
     for channel in range(channels):
         alone = Image.fromarray(PIXELS[:, :, channel]).resize((40, 30), Image.Resampling.BICUBIC)
         np.testing.assert_array_equal(found[:, :, channel], alone)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(40, 30), (299, 700), (1, 13)], ids=str)
+def test_resize_smooth__is_within_two_of_pillow(
+    channels: int, interpolation: str, size: tuple[int, int]
+) -> None:
+    part = PIXELS[7:, 5:203, :channels]  # as crops lie in memory
+    part.setflags(write=False)  # as stores give pixels
+    found = resize_smooth(part, *size, interpolation)
+    exact = resize_exact(part, *size, interpolation)
+    assert found.shape == exact.shape
+    assert found.flags.c_contiguous
+    assert np.abs(found.astype(int) - exact).max() <= 2

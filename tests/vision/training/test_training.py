@@ -119,6 +119,7 @@ def test_accumulation__of_two_batches_steps_as_one_of_twice_the_size(
     ground: Ground, tmp_path: Path
 ) -> None:
     plain = {"strategy": "probe", "epochs": 1, "ema_decay": None, "gradient_clip": None}
+    plain["precision"] = "fp32"  # rounding of bf16 may turn the sign of a gradient near 0
     one = train(ground, tmp_path, FineTuningOptions(batch_size=24, **plain))  # type: ignore[arg-type]
     two = train(ground, tmp_path, FineTuningOptions(batch_size=12, accumulate=2, **plain))  # type: ignore[arg-type]
     gap = (one.model.head.weight - two.model.head.weight).abs().max()  # type: ignore[union-attr, operator]

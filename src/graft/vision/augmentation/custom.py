@@ -10,7 +10,7 @@ from typing import Any
 import albumentations as A
 import numpy as np
 
-from graft.vision.augmentation.exact import EXACT
+from graft.vision.augmentation.resizing import OURS
 from graft.vision.errors import HarmonyError, OptionsError, nearest
 from graft.vision.preprocessing import Preprocessing
 
@@ -49,7 +49,7 @@ def known_names() -> tuple[str, ...]:
 @cache
 def accepted_arguments(name: str) -> frozenset[str]:
     """Of a transform, with the two keys that its record has besides."""
-    kind = EXACT.get(name) or getattr(A, name)
+    kind = OURS.get(name) or getattr(A, name)
     return frozenset(inspect.signature(kind).parameters) | {"__class_fullname__", "p"}
 
 

@@ -8,14 +8,14 @@ import albumentations as A
 import numpy as np
 
 from graft.vision.augmentation.custom import accepted_arguments, build_custom, known_names
-from graft.vision.augmentation.exact import EXACT
 from graft.vision.augmentation.options import PolicyOptions
 from graft.vision.augmentation.presets import PRESETS, start_steps
+from graft.vision.augmentation.resizing import OURS
 from graft.vision.errors import OptionsError, nearest
 from graft.vision.preprocessing import Preprocessing
 from graft.vision.task import Task
 
-VERSION = 3
+VERSION = 4
 """Raised whenever one policy and seed draw other pixels: it is part of each policy's digest."""
 
 
@@ -81,7 +81,7 @@ def _check_steps(steps: list[dict[str, Any]]) -> None:
     """albumentations itself only warns of arguments that it does not know."""
     for step in _steps(steps):
         name = step["__class_fullname__"]
-        if name not in known_names() and name not in EXACT:
+        if name not in known_names() and name not in OURS:
             raise ValueError(f"there is no transform {name!r}{nearest(name, known_names())}")
         unknown = sorted(step.keys() - accepted_arguments(name))
         if unknown:

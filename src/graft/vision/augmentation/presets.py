@@ -5,14 +5,8 @@ from typing import Any
 
 import albumentations as A
 
-from graft.vision.augmentation.exact import (
-    ExactLongestMaxSize,
-    ExactRandomResizedCrop,
-    ExactRandomScale,
-    ExactResize,
-    ExactSmallestMaxSize,
-)
 from graft.vision.augmentation.options import PolicyOptions
+from graft.vision.augmentation.resizing import EXACT, PLAIN, SMOOTH
 from graft.vision.preprocessing import INTERPOLATIONS, Preprocessing
 
 
@@ -20,13 +14,13 @@ def view_steps(view: Preprocessing) -> list[Any]:
     """The deterministic view, as transforms: the very pixels of `preprocessing.view_of`."""
     size = view.size_px
     if view.fit == "squash":
-        return [_resizing(view, A.Resize, ExactResize)(size, size, **_scaling(view))]
+        return [_resizing(view, A.Resize)(size, size, **_scaling(view))]
     if view.fit == "letterbox":
-        longest = _resizing(view, A.LongestMaxSize, ExactLongestMaxSize)
+        longest = _resizing(view, A.LongestMaxSize)
         return [longest(size, **_scaling(view)), _padding(view)]
     if view.fit == "tiles":
         return [_padding(view), A.CenterCrop(size, size)]
-    shortest = _resizing(view, A.SmallestMaxSize, ExactSmallestMaxSize)
+    shortest = _resizing(view, A.SmallestMaxSize)
     return [shortest(round(size / view.crop_share), **_scaling(view)), A.CenterCrop(size, size)]
 
 
@@ -43,8 +37,11 @@ def _padding(view: Preprocessing) -> Any:
     return A.PadIfNeeded(view.size_px, view.size_px, fill=fill)
 
 
-def _resizing(view: Preprocessing, fast: Any, exact: Any) -> Any:
-    return exact if view.resize == "exact" else fast
+def _resizing(view: Preprocessing, plain: Any) -> Any:
+    """The class that resizes as the view does, in place of albumentations' own."""
+    if view.resize == "exact":
+        return EXACT[PLAIN.index(plain)]
+    return SMOOTH[PLAIN.index(plain)] if view.is_smooth else plain
 
 
 def _scaling(view: Preprocessing) -> dict[str, Any]:
@@ -66,9 +63,9 @@ def _light(view: Preprocessing, spread: float) -> list[Any]:
 def _any_part(view: Preprocessing, s: float) -> list[Any]:
     """A part of any place and size, brought to the view's; a tile keeps its scale, nearly."""
     if view.fit == "tiles":
-        scaled = _resizing(view, A.RandomScale, ExactRandomScale)
+        scaled = _resizing(view, A.RandomScale)
         return [scaled((-0.2 * s, 0.2 * s), p=0.5, **_scaling(view)), *start_steps(view)]
-    part = _resizing(view, A.RandomResizedCrop, ExactRandomResizedCrop)
+    part = _resizing(view, A.RandomResizedCrop)
     size, least = (view.size_px,) * 2, max(0.08, 1 - 0.6 * s)
     return [part(size, scale=(least, 1.0), ratio=(0.8, 1.25), **_scaling(view))]
 

@@ -51,8 +51,6 @@ def _identity(model: GraftedModel, shape: tuple[int, ...]) -> dict[str, object]:
 
 def _converted(model: GraftedModel, shape: tuple[int, ...]) -> Any:
     """Raises `OptionsError` for what OpenVINO cannot read."""
-    import openvino as ov
-
     example = torch.zeros(shape, dtype=torch.uint8)
     whole = _FromViews(_at_size(model.eval(), shape[1]))
     try:
@@ -65,7 +63,7 @@ def _converted(model: GraftedModel, shape: tuple[int, ...]) -> Any:
             # Left to itself, OpenVINO traces with a check that takes three times as long.
             with torch.no_grad():
                 traced = torch.jit.trace(whole, example, check_trace=False)
-            graph = ov.convert_model(traced, example_input=example)
+            graph = _read_traced(traced, example)
     except Exception as error:  # what it cannot read, it refuses in many ways
         raise OptionsError(
             f"OpenVINO cannot read {model.backbone.contract.architecture}",
@@ -74,6 +72,17 @@ def _converted(model: GraftedModel, shape: tuple[int, ...]) -> Any:
         ) from error
     graph.reshape(list(shape))
     return graph
+
+
+def _read_traced(traced: Any, example: torch.Tensor) -> Any:
+    """By OpenVINO's reader itself: around it, its ``convert_model`` sends word of each use to its
+    makers unless a person has declined, and takes three times as long."""
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    reader = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(traced, example_input=example)  # must outlive the reading
+    return reader.convert(reader.load(decoder))
 
 
 def _compiled(ov: Any, graph: Any, precision: str) -> Any:
