@@ -219,6 +219,17 @@ def test_decode__reduces_to_the_short_side_and_keeps_the_original_size(side) -> 
     assert (decoded.width, decoded.height) == (40, 24)
 
 
+@pytest.mark.parametrize("shape", [(960, 640), (962, 641), (480, 720)], ids=str)
+def test_decode__reduces_by_averages_that_stay_in_place(shape: tuple[int, int]) -> None:
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    ramps = np.stack([x * 255 / shape[1], y * 255 / shape[0], 255 * (x % 2)], axis=2)
+    found = decode(file_of(ramps.astype(np.uint8)), DecodingOptions(short_side_px=70)).pixels
+    places = [(np.arange(side) + 0.5) * 255 / side for side in found.shape[:2]]
+    assert np.abs(found[:, :, 0] - places[1][None]).max() <= 1.5
+    assert np.abs(found[:, :, 1] - places[0][:, None]).max() <= 1.5
+    assert np.abs(found[:, :, 2] - 127.5).max() <= 16  # stripes of one pixel leave no pattern
+
+
 def jpeg2000_of(pixels: np.ndarray) -> bytes:
     return bytes(cv2.imencode(".jp2", pixels[:, :, ::-1])[1])
 

@@ -218,5 +218,13 @@ def _reduce(pixels: Array, short_side_px: int | None) -> Array:
         return pixels
     scale = short_side_px / min(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # Whole halves first: the mean of four is computed ten times as fast as that of parts of pixels.
+    while height % 2 == width % 2 == 0 and min(height, width) >= 2 * short_side_px:
+        height, width = height // 2, width // 2
+        pixels = _averaged(pixels, (width, height))
+    return _averaged(pixels, size)
+
+
+def _averaged(pixels: Array, size: tuple[int, int]) -> Array:
     reduced = cv2.resize(np.ascontiguousarray(pixels), size, interpolation=cv2.INTER_AREA)
     return reduced if reduced.ndim == 3 else reduced[:, :, None]

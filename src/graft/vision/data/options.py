@@ -6,7 +6,7 @@ from pydantic import Field
 
 from graft.vision.options import Options
 
-DECODING_RULE = 3
+DECODING_RULE = 4
 """Raised whenever `decode` gives other pixels for the same file."""
 
 
