@@ -1,6 +1,7 @@
 """`kedro run` from a folder of images to a registered model, in a copy of the project."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = """
 classification:
   backbone: {image_size_px: 32, fit: squash}
-  feature_extraction: {engine: torch}
   probing: {strengths: [0.01, 0.1], folds: 2}
   fine_tuning: {epochs: 1}
   control: {epochs: 1}
   evaluation: {resamples: 100}
 """
+ASKED = "asked.txt"
 CLEAN_LOAD = """
 import sys, pandas as pd, mlflow
 mlflow.set_tracking_uri(sys.argv[1])
@@ -41,8 +42,12 @@ print("equal")
 
 
 def kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """As people type it, except that what it asks of the network is written down."""
     command = [str(Path(sys.executable).with_name("kedro")), *arguments]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300)
+    watched = {"PYTHONPATH": str(ROOT / "tests/watched"), "GRAFT_WATCHED": str(project / ASKED)}
+    return subprocess.run(
+        command, cwd=project, env=os.environ | watched, capture_output=True, text=True, timeout=300
+    )
 
 
 def copy_project(target: Path) -> Path:
@@ -75,6 +80,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr[-3000:]
     assert "is chosen" in done.stderr and "look next" in done.stderr
     return project
+
+
+def test_run__asks_nothing_of_the_network(project: Path) -> None:
+    assert (project / ASKED).read_text() == ""
 
 
 def test_run__leaves_what_others_script_against(project: Path) -> None:

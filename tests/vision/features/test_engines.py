@@ -238,18 +238,6 @@ def test_openvino__that_cannot_read_a_model_says_what_to_set(model, monkeypatch)
         choose_engine(model, 64, 4, "openvino")
 
 
-def test_openvino__sends_word_to_nobody(ground: Ground, monkeypatch) -> None:
-    pytest.importorskip("openvino")
-    telemetry = pytest.importorskip("openvino_telemetry")
-
-    def meet(*_: object, **__: object) -> None:
-        raise AssertionError("telemetry is on its way")
-
-    monkeypatch.setattr(telemetry.Telemetry, "init", meet)
-    monkeypatch.setattr(telemetry.Telemetry, "send_event", meet)
-    choose_engine(ground.new_model(), VIEW_PX, 1, "openvino")
-
-
 def test_openvino__takes_batches_of_one(ground: Ground) -> None:
     pytest.importorskip("openvino")
     views = some_views(1, VIEW_PX)

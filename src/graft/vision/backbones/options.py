@@ -27,4 +27,4 @@ class BackboneOptions(Options):
     fit: Literal["crop", "squash", "letterbox", "tiles"] = "crop"
     """How an image becomes views; ``tiles`` keeps its scale, for images with small objects."""
     resize: Literal["fast", "exact"] = "fast"
-    """How images are scaled as the weights' own transforms do: to within 2 of 255, or to the bit."""
+    """How near images are scaled to the weights' own transforms: within 2 of 255, or to the bit."""

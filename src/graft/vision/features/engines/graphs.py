@@ -1,7 +1,9 @@
 """Graphs that OpenVINO has converted, kept in the store of features: converting one takes longer
 than some hundred images do."""
 
+import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +17,17 @@ NAMESPACE = "graphs-1"
 PARTS = ("xml", "bin")
 """How a graph is computed, and its weights."""
 WEIGHTS = "weights"
+
+
+def openvino() -> Any:
+    """The package, in whose processes nobody is told.
+
+    Its import alone would send word to its makers, unless a person has declined or the package that
+    sends it is not there.
+    """
+    if "openvino" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    return import_module("openvino")
 
 
 def kept_graph(
@@ -43,15 +56,11 @@ def kept_graph(
 
 
 def _read(xml: bytes, weights: bytes) -> Any:
-    import openvino as ov
-
-    return ov.Core().read_model(xml, weights)
+    return openvino().Core().read_model(xml, weights)
 
 
 def _written(graph: Any) -> list[bytes]:
     """OpenVINO writes into files alone; weights keep all their bits."""
-    import openvino as ov
-
     with TemporaryDirectory() as scratch:
-        ov.save_model(graph, Path(scratch, "graph.xml"), compress_to_fp16=False)
+        openvino().save_model(graph, Path(scratch, "graph.xml"), compress_to_fp16=False)
         return [Path(scratch, f"graph.{part}").read_bytes() for part in PARTS]

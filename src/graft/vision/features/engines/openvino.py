@@ -11,7 +11,7 @@ import torch
 
 from graft.vision.backbones.weights import digest_state
 from graft.vision.errors import OptionsError
-from graft.vision.features.engines.graphs import NAMESPACE, kept_graph
+from graft.vision.features.engines.graphs import NAMESPACE, kept_graph, openvino
 from graft.vision.model import GraftedModel
 from graft.vision.records import Array
 
@@ -75,8 +75,9 @@ def _converted(model: GraftedModel, shape: tuple[int, ...]) -> Any:
 
 
 def _read_traced(traced: Any, example: torch.Tensor) -> Any:
-    """By OpenVINO's reader itself: around it, its ``convert_model`` sends word of each use to its
-    makers unless a person has declined, and takes three times as long."""
+    """By OpenVINO's reader itself: with what lies around it, ``convert_model`` takes three times as
+    long."""
+    openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -85,11 +86,11 @@ def _read_traced(traced: Any, example: torch.Tensor) -> Any:
     return reader.convert(reader.load(decoder))
 
 
-def _compiled(ov: Any, graph: Any, precision: str) -> Any:
+def _compiled(graph: Any, precision: str) -> Any:
     """In the precision that is named: OpenVINO's own choice would differ by machine."""
     hint = {"fp32": "f32", "bf16": "bf16"}[precision]
     settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
-    compiled = ov.Core().compile_model(graph, "CPU", settings)
+    compiled = openvino().Core().compile_model(graph, "CPU", settings)
     if compiled.get_property("INFERENCE_PRECISION_HINT").to_string() != hint:
         raise OptionsError(
             "feature_extraction.precision 'bf16' is not to be had on this CPU",
@@ -113,15 +114,13 @@ class OpenVinoEngine:
         Args:
             kept: the folder of a store where converted graphs are kept.
         """
-        import openvino as ov
-
         self.name = f"openvino {version('openvino')} {NAMESPACE} {precision}"
         channels = model.backbone.contract.channels
         self._shape = (max(1, batch_size // 2), size_px, size_px, channels)
         identity = _identity(model, self._shape)
         graph = kept_graph(kept, identity, lambda: _converted(model, self._shape))
-        compiled = _compiled(ov, graph, precision)
-        self._queue = ov.AsyncInferQueue(compiled)
+        compiled = _compiled(graph, precision)
+        self._queue = openvino().AsyncInferQueue(compiled)
         self._queue.set_callback(self._collect)
         self._results: dict[int, Array] = {}
 
