@@ -24,7 +24,6 @@ classification:
   control: {epochs: 1}
   evaluation: {resamples: 100}
 """
-ASKED = "asked.txt"
 CLEAN_LOAD = """
 import sys, pandas as pd, mlflow
 mlflow.set_tracking_uri(sys.argv[1])
@@ -41,10 +40,15 @@ print("equal")
 """
 
 
+def asked(project: Path) -> Path:
+    """What commands in a project asked of the network; beside it, for it may be under Git."""
+    return project.with_name(f"{project.name}-asked.txt")
+
+
 def kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """As people type it, except that what it asks of the network is written down."""
     command = [str(Path(sys.executable).with_name("kedro")), *arguments]
-    watched = {"PYTHONPATH": str(ROOT / "tests/watched"), "GRAFT_WATCHED": str(project / ASKED)}
+    watched = {"PYTHONPATH": str(ROOT / "tests/watched"), "GRAFT_WATCHED": str(asked(project))}
     return subprocess.run(
         command, cwd=project, env=os.environ | watched, capture_output=True, text=True, timeout=300
     )
@@ -83,7 +87,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_run__asks_nothing_of_the_network(project: Path) -> None:
-    assert (project / ASKED).read_text() == ""
+    assert asked(project).read_text() == ""
 
 
 def test_run__leaves_what_others_script_against(project: Path) -> None:

@@ -39,11 +39,8 @@ def check_mirror(ledger: Ledger) -> None:
 
     A chain tells of changed lines; of lines cut off its end only a witness can tell.
     """
-    from mlflow import MlflowClient
-
-    # By one tag: a process may die between the two.
-    head = MlflowClient().get_registered_model(ledger.model).tags.get(HEAD)
     known = [entry["sha256"] for entry in ledger.entries]
+    head = _head_seen(ledger.model, is_known=bool(known))
     if head is not None and head not in known:
         raise LedgerError(
             f"the ledger {ledger.path.name} is not the one that MLflow has seen",
@@ -51,6 +48,21 @@ def check_mirror(ledger: Ledger) -> None:
             allowed="that entry, and others after it",
             mend=f"bring {ledger.path} back from the artifacts of the run '{RUN}' in MLflow",
         )
+
+
+def _head_seen(model: str, is_known: bool) -> str | None:
+    """By one tag of the model, since a process may die between the two; None where MLflow has not
+    seen it, which is an error of a model that is known."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        head: str | None = MlflowClient().get_registered_model(model).tags.get(HEAD)
+    except MlflowException as error:
+        if is_known or error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return head
 
 
 def _run(client: Any, experiment: str, model: str) -> str:
