@@ -11,16 +11,19 @@ import cv2
 Asked = TypeVar("Asked")
 Made = TypeVar("Made")
 CHUNKS_AHEAD = 2
+THREADS = 2
+"""Where nobody says how many."""
 
 
 def made_ahead(
-    make: Callable[[Asked], Made], chunks: Iterable[Sequence[Asked]], workers: int
+    make: Callable[[Asked], Made], chunks: Iterable[Sequence[Asked]], workers: int | None
 ) -> Iterator[list[Made]]:
     """What ``make`` gives of each chunk, in order; threads are two chunks ahead.
 
-    Without ``workers`` all is made when it is asked for, by the thread that asks.
+    With 0 ``workers`` all is made when it is asked for, by the thread that asks; None is THREADS.
     """
     cv2.setNumThreads(1)
+    workers = THREADS if workers is None else workers
     if not workers:
         yield from ([make(asked) for asked in chunk] for chunk in chunks)
         return

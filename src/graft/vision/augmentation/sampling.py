@@ -24,11 +24,17 @@ def sample_seed(seed: int, epoch: int, sample_id: str) -> int:
 
 
 class Augmenter:
-    """Applies a policy; each thread has transforms of its own, since they keep state."""
+    """Applies a policy; each thread has transforms of its own, since they keep state.
+
+    Goes to other processes as what it was made of.
+    """
 
     def __init__(self, policy: dict[str, Any], task: Task, seed: int) -> None:
         self._policy, self._task, self._seed = policy, task, seed
         self._own = threading.local()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Augmenter, (self._policy, self._task, self._seed)
 
     def __call__(
         self, pixels: Array, truth: Truth, epoch: int, sample_id: str

@@ -149,7 +149,7 @@ def _views(ground: Ground, rows: pd.DataFrame, number: int) -> list[View]:
 
 
 def _compute(
-    ground: Ground, model: AfterFrozen, store: ArrayStore, todo: Sequence[View], workers: int
+    ground: Ground, model: AfterFrozen, store: ArrayStore, todo: Sequence[View], workers: int | None
 ) -> None:
     """Views are drawn by threads while the frozen stages work on the batch before."""
     drawn = Augmenter(ground.policy, ground.task, ground.seed)

@@ -46,6 +46,10 @@ class ArrayStore:
         self.root = Path(self.folder) / self.namespace
         self.refresh()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is mapped, which would travel byte by byte."""
+        return vars(self) | {"_maps": {}}
+
     def refresh(self) -> None:
         """Read the index again where it has changed, to see what a writer has added since."""
         for _ in range(_ATTEMPTS):

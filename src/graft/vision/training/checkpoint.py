@@ -209,5 +209,6 @@ def restore_optimizer(
         name, _, entry = key.rpartition("/")
         parameter = by_name[name]
         # A fused optimiser goes through memory as it lies, so moments lie as their parameter does.
-        own = torch.empty_like(parameter) if value.dim() else torch.empty_like(value)
+        like = parameter if value.dim() else value
+        own = torch.empty_like(like, device=parameter.device)  # where it counts its steps, too
         optimizer.state[parameter][entry] = own.detach().copy_(value)

@@ -5,13 +5,13 @@ In parts, each part's forward pass keeps its outputs alone and runs again on the
 stays what it was, and so do the gradients, but for BatchNorm that learns from each batch.
 """
 
+import gc
 import math
-from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from graft.vision.errors import ResourceError
@@ -19,18 +19,31 @@ from graft.vision.memory import AtOnce, is_out_of_memory
 from graft.vision.model import Learner
 from graft.vision.task import ClassTable, LossOptions, Task
 from graft.vision.training.batches import Batch
+from graft.vision.training.captured import Captured, capture
 from graft.vision.training.mixing import Mix
+from graft.vision.training.norms import kept_statistics, learning_norms, put_back
 from graft.vision.training.options import FineTuningOptions
 from graft.vision.training.precision import Precision
 
-Kept = list[tuple[torch.Tensor, torch.Tensor]]
-"""Tensors, and what they held."""
+
+@dataclass(frozen=True)
+class Added:
+    """Gradients that are added, or will be once the device comes to it.
+
+    ``loss`` is a scalar: to read it is to wait for the device. ``undo``: then nothing was added,
+    and no statistic has moved.
+    """
+
+    loss: torch.Tensor
+    undo: Callable[[], None]
 
 
 class Gradients:
     """Adds the gradients of batches to those of a model.
 
-    ``at_once``: images of a batch that are computed at once; fewer once memory ran out.
+    Attributes:
+        at_once: images of a batch that are computed at once; fewer once memory ran out.
+        captured: both passes as CUDA graphs, where `prepare` found that they hold.
     """
 
     def __init__(
@@ -46,51 +59,94 @@ class Gradients:
         self.task, self.classes, self.loss_options = task, classes, loss_options
         self.model, self.precision = model, precision
         self.at_once = AtOnce(name, options.batch_size)
+        self.captured: Captured | None = None
+        self._captured_for: object = None
+        self._accumulates = options.accumulate > 1
         self._divides_batch_norm = options.divide_batch_norm
+
+    def prepare(self, views: torch.Tensor, learning: object, *, compiles: bool) -> None:
+        """Make ready for batches of such (N, ...) views, as long as ``learning`` is what learns.
+
+        On a GPU both passes are captured as graphs where these hold. Gradients of several batches
+        cannot be gathered from graphs, which write theirs anew each time.
+        """
+        wanted = (views.shape, learning, len(learning_norms(self.model)))
+        if self.precision.device.type != "cuda" or self._captured_for == wanted:
+            return
+        self.release()
+        self._captured_for = wanted
+        if not self._accumulates and len(views) <= self.at_once.size:
+            on_device = self.precision.put(views)
+            self.captured = capture(
+                self.at_once.name, self.model, self.precision, on_device, compiles=compiles
+            )
+
+    def release(self) -> None:
+        """Let go of graphs, and of the memory that is theirs alone; the plain passes go on."""
+        if self.captured is not None:
+            self.captured = None
+            gc.collect()  # torch ties them in rings
 
     def add(self, batch: Batch, mix: Mix | None, gathered: int = 1) -> float:
         """Add the gradients of a batch that is one of ``gathered``; returns its loss.
 
-        Where that is not finite nothing is added, and no statistic has moved.
+        Where that is not finite nothing is added, and no statistic has moved. Raises as `start`.
+        """
+        added = self.start(batch, mix, gathered)
+        value = float(added.loss)
+        if not math.isfinite(value):
+            added.undo()
+        return value
+
+    def start(self, batch: Batch, mix: Mix | None, gathered: int = 1) -> Added:
+        """Begin to add the gradients of a batch, and do not wait for a device that takes its time.
 
         Raises:
             ResourceError: where memory does not hold one image, or parts of a batch would be
                 other mathematics.
         """
-        statistics, chance = _kept(_statistics(self.model)), torch.get_rng_state()
-        before = [(p, None if p.grad is None else p.grad.clone()) for p in self.model.parameters()]
+        undo, chance = self._undoing(), self.precision.chance()
         while True:
             try:
-                value = self._try(batch, mix, gathered)
-                if not math.isfinite(value):
-                    _put_back(statistics)
-                return value
+                return Added(self._try(batch, mix, gathered), undo)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 found = str(error)
             # After the handler, for its traceback holds what memory is short of.
-            for parameter, gradient in before:
-                parameter.grad = None if gradient is None else gradient.clone()
-            _put_back(statistics)
-            torch.set_rng_state(chance)
+            undo()
+            chance()
             self._take_less(found, len(batch.ids))
 
-    def _try(self, batch: Batch, mix: Mix | None, gathered: int) -> float:
+    def _undoing(self) -> Callable[[], None]:
+        """Puts gradients and statistics back to what they are now."""
+        statistics = kept_statistics(self.model)
+        before = [(p, None if p.grad is None else p.grad.clone()) for p in self.model.parameters()]
+
+        def undo() -> None:
+            put_back(statistics)
+            for parameter, gradient in before:
+                parameter.grad = None if gradient is None else gradient.clone()
+
+        return undo
+
+    def _try(self, batch: Batch, mix: Mix | None, gathered: int) -> torch.Tensor:
         loss = self._loss(batch, mix)
-        value = float(loss.detach())
-        if math.isfinite(value):
+        # A loss without gradients is an error, unless it is one that is refused anyway.
+        if loss.requires_grad or math.isfinite(float(loss)):
             in_parts = len(batch.ids) > self.at_once.size
-            moved = _kept(_statistics(self.model)) if in_parts else []
+            moved = kept_statistics(self.model) if in_parts else []
             self.precision.backward(loss / gathered)
-            _put_back(moved)  # the second run of each part moved them again
-        return value
+            put_back(moved)  # the second run of each part moved them again
+        return loss.detach()
 
     def _loss(self, batch: Batch, mix: Mix | None) -> torch.Tensor:
         views = self.precision.put(batch.views if mix is None else mix.views)
         if len(views) <= self.at_once.size:
+            captured = self.captured
+            run = captured.run if captured and captured.fits(views) else self.model
             with self.precision.around(self.model):
-                return self._judged(self.model(views), batch, mix)
+                return self._judged(run(views), batch, mix)
         parts = views.split(self.at_once.size)
         outputs = joined([checkpoint(self._forward, part, use_reentrant=False) for part in parts])
         with self.precision.around(self.model):
@@ -109,6 +165,7 @@ class Gradients:
         return mix.share * loss + (1 - mix.share) * other
 
     def _take_less(self, found: str, images: int) -> None:
+        self.release()
         self.at_once.size = min(self.at_once.size, images)
         moving = [name for name, norm in learning_norms(self.model)]
         if moving and self.at_once.size > 1 and not self._divides_batch_norm:
@@ -136,23 +193,3 @@ def joined(parts: Sequence[Any]) -> Any:
         names = [field.name for field in fields(first)]
         return replace(first, **{n: joined([getattr(p, n) for p in parts]) for n in names})
     return first
-
-
-def learning_norms(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """BatchNorm that learns from each batch, by name."""
-    kind = nn.modules.batchnorm._BatchNorm
-    return [(n, m) for n, m in model.named_modules() if isinstance(m, kind) and m.training]
-
-
-def _statistics(model: nn.Module) -> list[torch.Tensor]:
-    return [buffer for _, norm in learning_norms(model) for buffer in norm.buffers(recurse=False)]
-
-
-def _kept(tensors: Sequence[torch.Tensor]) -> Kept:
-    return [(tensor, tensor.detach().clone()) for tensor in tensors]
-
-
-@torch.no_grad()
-def _put_back(kept: Kept) -> None:
-    for tensor, value in kept:
-        tensor.copy_(value)

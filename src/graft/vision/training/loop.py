@@ -3,8 +3,9 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ from graft.vision.runtime import machine_record
 from graft.vision.task import ClassTable, LossOptions, Task
 from graft.vision.training.averaging import MovingAverage
 from graft.vision.training.batches import Batch, TrainingBatches
+from graft.vision.training.captured import compiling_pays, views_like
 from graft.vision.training.checkpoint import (
     Checkpoint,
     last_checkpoint,
@@ -29,7 +31,10 @@ from graft.vision.training.checkpoint import (
     restore_optimizer,
     told_of_machines,
 )
-from graft.vision.training.gradients import Gradients
+from graft.vision.training.feeding import fed
+from graft.vision.training.findings import Finding, Findings
+from graft.vision.training.gradients import Added, Gradients
+from graft.vision.training.landing import landed
 from graft.vision.training.mixing import mix_views
 from graft.vision.training.options import FineTuningOptions
 from graft.vision.training.precision import Precision
@@ -45,6 +50,16 @@ from graft.vision.training.strategies import (
 from graft.vision.training.validation import OddOutputsError, Validation
 
 log = logging.getLogger("graft")
+
+SKIP = ("cpu", "cuda")
+"""Devices whose fused optimisers leave out a step when told that something was not finite, as they
+do for scaled gradients: nobody waits to be told."""
+FOUND: dict[str, tuple[str, Phase]] = {
+    "loss": ("a loss of {}", "training"),
+    "norm": ("a gradient norm of {}", "training"),
+    "weights": ("weights that are not finite", "step"),
+}
+"""How what is not finite is told, and the phase in which it was met."""
 
 
 @dataclass
@@ -71,6 +86,11 @@ class Training:
         checkpoint: where it is kept; None keeps nothing.
         after_epoch: called with each epoch's row of the history.
         origin: how the model is built, for whoever meets a refused batch again (plain values).
+
+    Attributes:
+        reads_late: whether what a step found is read only once the next one is under way, so that
+            a GPU never waits for the CPU. What is not finite moves no weight either way: the
+            optimiser itself is told, on the device.
     """
 
     def __init__(
@@ -115,6 +135,9 @@ class Training:
         self.epoch, self.epochs, self.seconds, self.steps = 0, options.epochs, 0.0, 0
         self.done = False
         self.machines = [machine_record()]
+        self.reads_late = self.precision.device.type == "cuda"
+        self.findings = Findings(self.precision.device)
+        self.losses: list[float] = []
 
     def run(self) -> Trained:
         """Train to the end.
@@ -124,13 +147,9 @@ class Training:
         """
         self._resume()
         if not self.done:
-            self.precision.meet(self.model, self.precision.put(self.batches.example()))
-            if self.epoch == 0:
-                self.epochs = self._plan_epochs()
-            # Asked before each epoch, so that a fall right after the last one changes nothing.
-            with memory_kept():
-                while self.epoch < self.epochs and not self._should_stop():
-                    self._run_epoch(self.epoch)
+            with fed(self.name, self.batches, self.precision.device.type, self.options.epochs):
+                self._run_epochs()
+            self.gradients.release()
             self.done = True
             self._save()
         self.model.load_state_dict(self.best)
@@ -144,22 +163,64 @@ class Training:
             self.machines,
         )
 
+    def _run_epochs(self) -> None:
+        self._tell_device()
+        self.precision.meet(self.model, self.precision.put(self._example))
+        if self.epoch == 0:
+            self.epochs = self._plan_epochs()
+        # Asked before each epoch, so that a fall right after the last one changes nothing.
+        with memory_kept():
+            while self.epoch < self.epochs and not self._should_stop():
+                self._run_epoch(self.epoch)
+
     def _run_epoch(self, epoch: int) -> None:
         started = time.perf_counter()
+        size_px = size_at(epoch, self.epochs, self.options.sizes_px)
+        losses = self.train_on(self.batches.epoch(epoch, size_px), epoch, size_px)
+        images, trained = len(losses) * self.batches.size, time.perf_counter() - started
+        self._finish_epoch(epoch, float(np.mean(losses)), images, trained, started)
+
+    def train_on(
+        self, batches: Iterable[Batch], epoch: int, size_px: int | None = None
+    ) -> Sequence[float]:
+        """Train on full batches, at most as many as an epoch has, as this epoch does.
+
+        Args:
+            epoch: counted from 0; rates, and what is drawn by chance, follow it.
+            size_px: the side of the views where it is not their usual one.
+
+        Returns the loss of each. Raises `TrainingError` as `run` does.
+        """
         torch.manual_seed(sample_seed(self.seed, epoch, "model"))
         generator = np.random.default_rng(sample_seed(self.seed, epoch, "mix"))
         stages = trainable_stages(self.model, self.options, epoch / self.epochs)
         set_trainable(self.model, self.options, stages)
         set_training_mode(self.model, stages, batch_norm_moves=self.options.batch_norm == "moves")
-        losses, images = [], 0
-        size_px = size_at(epoch, self.epochs, self.options.sizes_px)
-        for number, batch in enumerate(self.batches.epoch(epoch, size_px)):
-            losses.append(self._step(batch, epoch, number, generator))
-            images += len(batch.ids)
-        trained = time.perf_counter() - started
-        self._finish_epoch(epoch, float(np.mean(losses)), images, trained, started)
+        self._prepare(stages, size_px)
+        self.losses = []
+        for number, batch in enumerate(landed(batches, self.precision.device)):
+            self._step(batch, epoch, number, generator)
+        self._settle(None)
+        return self.losses
+
+    def _prepare(self, stages: Sequence[str], size_px: int | None) -> None:
+        if self.precision.device.type == "cuda":
+            views = views_like(self._example, self.batches.size, size_px)
+            compiles = compiling_pays(self.options, self.epochs * len(self.batches))
+            self.gradients.prepare(views, stages, compiles=compiles)
+
+    @cached_property
+    def _example(self) -> torch.Tensor:
+        return self.batches.example()
+
+    def _tell_device(self) -> None:
+        if self.precision.device.type == "cuda":
+            log.info("    %s trains in %s", self.name, self.precision.told())
+        elif self.options.compile == "always":
+            log.info("    %s: nothing is compiled, for there is no CUDA device", self.name)
 
     def _step(self, batch: Batch, epoch: int, number: int, generator: np.random.Generator) -> float:
+        """One batch; returns the loss that was read last: its own, unless reading is late."""
         each = self.options.accumulate
         steps = math.ceil(len(self.batches) / each)
         step = epoch * steps + number // each
@@ -169,12 +230,37 @@ class Training:
         mix = mix_views(batch.views, self.options, generator)
         met = Met(batch, mix, epoch, number, torch.get_rng_state())
         gathered = min(each, len(self.batches) - number // each * each)
-        value = self.gradients.add(batch, mix, gathered)
-        if not math.isfinite(value):
-            self._refuse(met, f"a loss of {value}")
+        added = self.gradients.start(batch, mix, gathered)
+        if self.reads_late:
+            self._settle(added)
+        self.findings.note(Finding("loss", added.loss, met, added))
         if (number + 1) % each == 0 or number + 1 == len(self.batches):
-            self._move(met)
-        return value
+            self._move(met, added)
+        if self.reads_late:
+            self.findings.send()
+        else:
+            self._settle_now(added)
+        return self.losses[-1] if self.losses else math.nan
+
+    def _settle_now(self, added: Added) -> None:
+        self.findings.send()
+        self._settle(added)
+
+    def _settle(self, latest: Added | None) -> None:
+        """Read what was sent, and refuse the first that is not finite.
+
+        ``latest``: gradients that were added since, and are of no use then.
+        """
+        for finding, value in self.findings.read():
+            if not math.isfinite(value):
+                if latest is not None and latest is not finding.added:
+                    latest.undo()
+                if finding.kind != "weights":  # those are kept as the step left them
+                    finding.added.undo()
+                said, phase = FOUND[finding.kind]
+                self._refuse(finding.met, said.format(value), phase)
+            if finding.kind == "loss":
+                self.losses.append(value)
 
     @torch.no_grad()
     def _pull(self) -> None:
@@ -190,16 +276,23 @@ class Training:
                     start = self.start[self.names[parameter]]
                     parameter.lerp_(start.to(parameter.device), share)
 
-    def _move(self, met: Met) -> None:
-        """One step of the optimiser, unless a gradient is not finite: then nothing moves."""
+    def _move(self, met: Met, added: Added) -> None:
+        """One step of the optimiser, unless something noted is not finite: then nothing moves."""
         moving = [p for g in self.optimizer.param_groups for p in g["params"] if p.grad is not None]
         limit = self.options.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(moving, limit)
-        if not torch.isfinite(norm):
-            self._refuse(met, f"a gradient norm of {float(norm)}")
+        self.findings.note(Finding("norm", norm, met, added))
+        if self.precision.device.type in SKIP:
+            self.optimizer.found_inf = self.findings.is_odd()  # type: ignore[attr-defined]
+        else:
+            self._settle_now(added)
         self.optimizer.step()
-        self._pull()
-        self._check_weights(met)
+        if self.options.l2_sp:  # which nothing would hold back
+            self._settle_now(added)
+            self._pull()
+        # A step itself may overflow, of which no gradient tells.
+        largest = torch.stack(torch._foreach_norm(self.floating, ord=math.inf)).max()
+        self.findings.note(Finding("weights", largest, met, added))
         self.optimizer.zero_grad(set_to_none=True)
         self.steps += 1
         if self.average:
@@ -300,9 +393,10 @@ class Training:
         stages = trainable_stages(self.model, self.options, 1.0)
         set_trainable(self.model, self.options, stages)
         set_training_mode(self.model, stages, batch_norm_moves=False)
+        self._prepare(stages, None)
         times = []
         started = time.perf_counter()
-        for number, batch in enumerate(self.batches.epoch(0)):
+        for number, batch in enumerate(landed(self.batches.epoch(0), self.precision.device)):
             self.gradients.add(batch, None)
             times.append(time.perf_counter() - started)
             started = time.perf_counter()
@@ -311,12 +405,6 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         self.model.load_state_dict(self.start)
         return 1.1 * float(np.median(times[1:] or times))
-
-    def _check_weights(self, met: Met) -> None:
-        """A step itself may overflow, of which no gradient tells."""
-        largest = torch.stack(torch._foreach_norm(self.floating, ord=math.inf))
-        if not bool(largest.isfinite().all()):
-            self._refuse(met, "weights that are not finite", "step")
 
     def _refuse(
         self, met: Met, what: str, phase: Phase = "training", images: Sequence[str] = ()
@@ -380,7 +468,8 @@ class Training:
         self.best = found.tensors["best"]
         self.model.load_state_dict(found.tensors["best" if self.done else "model"])
         if self.average and not self.done:
-            self.average.state, self.average.steps = found.tensors["average"], self.steps
+            kept = {n: t.to(self.precision.device) for n, t in found.tensors["average"].items()}
+            self.average.state, self.average.steps = kept, self.steps
         restore_optimizer(self.optimizer, self.names, found.tensors["optimizer"])
         self.gradients.at_once.size = facts["images_at_once"]
         state = "is done already" if self.done else f"goes on after epoch {self.epoch}"

@@ -47,14 +47,20 @@ def mix_views(
     alpha = options.mixup_alpha if kind == "mixup" else options.cutmix_alpha
     share = float(generator.beta(alpha, alpha))
     partner = [int(i) for i in generator.permutation(len(views))]
+    # On a GPU a list would be waited for.
+    others = views[torch.tensor(partner).to(views.device, non_blocking=True)]
     if kind == "mixup":
-        mixed = share * views.float() + (1 - share) * views[partner].float()
+        mixed = share * views.float() + (1 - share) * others.float()
         return Mix(mixed.round().to(torch.uint8), partner, share)
-    return _cut(views, partner, share, generator)
+    return _cut(views, others, partner, share, generator)
 
 
 def _cut(
-    views: torch.Tensor, partner: list[int], share: float, generator: np.random.Generator
+    views: torch.Tensor,
+    others: torch.Tensor,
+    partner: list[int],
+    share: float,
+    generator: np.random.Generator,
 ) -> Mix:
     height, width = views.shape[2:]
     cut = (1 - share) ** 0.5
@@ -62,5 +68,5 @@ def _cut(
     top, bottom = (int(np.clip(centre_y + s * cut * height / 2, 0, height)) for s in (-1, 1))
     left, right = (int(np.clip(centre_x + s * cut * width / 2, 0, width)) for s in (-1, 1))
     mixed = views.clone()
-    mixed[:, :, top:bottom, left:right] = views[partner][:, :, top:bottom, left:right]
+    mixed[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
     return Mix(mixed, partner, 1 - (bottom - top) * (right - left) / (height * width))

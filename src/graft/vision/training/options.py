@@ -50,5 +50,10 @@ class FineTuningOptions(Options):
     """Where memory does not hold a batch it is computed in parts, and gradients stay as they were.
     BatchNorm that learns from each batch would learn from each part, which is other mathematics:
     then training stops, unless this is true."""
-    workers: int = Field(default=2, ge=0)
-    """Threads that augment ahead of the steps; 0 augments between them."""
+    workers: int | None = Field(default=None, ge=0)
+    """What augments ahead of the steps: threads, and for a CUDA device processes; 0 augments
+    between the steps. None is 2 threads; for a CUDA device as many as cores allow, at most 16,
+    which are threads where a training is too short to start processes for."""
+    compile: Literal["auto", "never", "always"] = "auto"
+    """Whether torch compiles the forward and backward pass that a CUDA device is launched with as
+    graphs; ``auto`` where there are steps enough to pay for it (`captured.COMPILING_PAYS`)."""

@@ -16,8 +16,9 @@ from graft.vision.model import Learner, first_names
 from graft.vision.task import ClassTable, LossOptions, Task
 from graft.vision.training.batches import Batch
 from graft.vision.training.checkpoint import folder_beside
-from graft.vision.training.gradients import Gradients, learning_norms
+from graft.vision.training.gradients import Gradients
 from graft.vision.training.mixing import Mix
+from graft.vision.training.norms import learning_norms
 from graft.vision.training.options import FineTuningOptions
 from graft.vision.training.precision import Precision
 from graft.vision.training.strategies import set_trainable, trainable_stages

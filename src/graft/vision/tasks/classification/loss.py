@@ -19,7 +19,8 @@ def loss(
     size of the loss does not depend on them.
     """
     targets = torch.from_numpy(np.stack([truth["targets"] for truth in truths]))
-    targets = targets.to(outputs.device, outputs.dtype)
+    # A GPU's backward pass is launched while its forward pass runs: nothing here waits for it.
+    targets = targets.to(outputs.device, outputs.dtype, non_blocking=True)
     weights = torch.ones(targets.shape[1], device=outputs.device, dtype=outputs.dtype)
     if options.class_weights is not None:
         weights = torch.tensor(options.class_weights, device=outputs.device, dtype=outputs.dtype)
