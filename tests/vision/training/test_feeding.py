@@ -21,7 +21,7 @@ from graft.vision.contenders.ground import Ground
 from graft.vision.errors import StoreError, TrainingError
 from graft.vision.tasks import TASKS
 from graft.vision.training import feeding, loop, processes
-from graft.vision.training.batches import Asked, Batch, TrainingBatches
+from graft.vision.training.batches import Asked, Batch, TrainingBatches, joined_samples
 from graft.vision.training.feeding import fed, worker_count
 from graft.vision.training.processes import Processes
 
@@ -164,16 +164,33 @@ def no_room(path: Path) -> SimpleNamespace:
 
 
 @pytest.mark.filterwarnings("ignore:Got pickle error")
-@pytest.mark.parametrize("reason", ["daemon", "room", "start"])
+def test_processes__without_room_to_share_send_the_same_batches_through_pipes(
+    scenes: Ground, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(feeding.shutil, "disk_usage", no_room)
+    options = options_of(batch_size=3, workers=2)
+    batches, by_threads = batches_of(scenes, options), batches_of(scenes, options)
+    with caplog.at_level(logging.INFO, logger="graft"), fed("tiny", batches, "cuda", 1):
+        made = batches.made_by_processes
+        assert made is not None
+        assert all_same(list(made([Asked(0, (0, 1))])), [batches_of_places(by_threads, 0, (0, 1))])
+        assert all_same(list(batches.epoch(1)), list(by_threads.epoch(1)))
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("    tiny: batches pass through pipes")
+    assert "/dev/shm has 0 MiB of" in told
+
+
+def batches_of_places(batches: TrainingBatches, epoch: int, places: tuple[int, ...]) -> Batch:
+    return joined_samples([batches.samples(Asked(epoch, places), place) for place in places])
+
+
+@pytest.mark.parametrize("reason", ["daemon", "start"])
 def test_threads__do_it_where_processes_cannot_be_had(
     ground: Ground, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     if reason == "daemon":
         monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
         said = "this process may have none of its own"
-    elif reason == "room":
-        monkeypatch.setattr(feeding.shutil, "disk_usage", no_room)
-        said = "/dev/shm has 0 MiB, and 2 of them need"
     else:
         monkeypatch.setattr(processes, "_begin", lambda worker: None)  # which goes nowhere
         said = "Can't pickle"

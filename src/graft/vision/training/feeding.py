@@ -63,21 +63,23 @@ def _processes(name: str, batches: TrainingBatches, count: int) -> Processes | N
     if not count or not isinstance(batches.samples.make, AugmentedSamples):
         return None  # what is only read from a store needs no process
     try:
-        _check_room(batches, count)
-        return Processes(batches.samples, count, pin=torch.cuda.is_available())
+        if multiprocessing.current_process().daemon:
+            raise RuntimeError("this process may have none of its own")
+        shares = _have_room(name, batches, count)
+        return Processes(batches.samples, count, pin=torch.cuda.is_available(), shares=shares)
     except Exception as error:  # each platform has its own ways to refuse
         found = f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0][:160]
         log.warning("    %s: threads augment, for processes cannot: %s", name, found)
         return None
 
 
-def _check_room(batches: TrainingBatches, count: int) -> None:
-    if multiprocessing.current_process().daemon:
-        raise RuntimeError("this process may have none of its own")
-    if SHARED.is_dir():
-        needed = batches.example().nbytes * batches.size * (count * AHEAD + 1)
-        free = shutil.disk_usage(SHARED).free
-        if free < needed:
-            raise RuntimeError(
-                f"{SHARED} has {free >> 20} MiB, and {count} of them need {needed >> 20}"
-            )
+def _have_room(name: str, batches: TrainingBatches, count: int) -> bool:
+    """Whether so many processes can share the memory that batches pass in."""
+    if not SHARED.is_dir():
+        return True
+    needed = batches.example().nbytes * batches.size * (count * AHEAD + 1)
+    free = shutil.disk_usage(SHARED).free
+    if free < needed:
+        said = "    %s: batches pass through pipes, which takes longer: %s has %d MiB of %d"
+        log.info(said, name, SHARED, free >> 20, (needed >> 20) + 1)
+    return free >= needed

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from graft.vision.errors import GraftError, TrainingError
 from graft.vision.model import first_names
+from graft.vision.records import Array, Truth
 from graft.vision.training.batches import Asked, Batch, SampleMaker, joined_samples
 
 AHEAD = 2
@@ -39,21 +40,40 @@ class Failed:
         )
 
 
+@dataclass(frozen=True)
+class Piped:
+    """A batch on its way through a pipe: views (N, S, S, C), truths and ids."""
+
+    views: Array
+    truths: list[Truth]
+    ids: list[str]
+
+    def arrived(self) -> Batch:
+        """The batch, whose views are the same memory."""
+        return Batch(torch.from_numpy(self.views).permute(0, 3, 1, 2), self.truths, self.ids)
+
+    def pin_memory(self) -> Batch:
+        """The batch in memory that a GPU fetches by itself; torch's loaders ask for this name."""
+        return self.arrived().pin_memory()
+
+
 class Processes:
     """Processes that make batches, in the order in which they are asked for.
 
     Args:
         pin: whether batches come in memory that a GPU fetches by itself.
+        shares: whether batches come in memory that processes share, or else through pipes, which
+            copy them.
 
     Raises whatever keeps processes from starting, or from making anything at all.
     """
 
-    def __init__(self, samples: SampleMaker, count: int, *, pin: bool) -> None:
+    def __init__(self, samples: SampleMaker, count: int, *, pin: bool, shares: bool = True) -> None:
         self._ids, self._pending = samples.ids, _Pending()
         self._at = torch.full((count, 2), -1, dtype=torch.int64).share_memory_()
         # A generator of its own: to draw from the usual one would change what a model drops out.
         self._loader: Any = DataLoader(
-            _Views(samples, self._at),
+            _Views(samples, self._at, shares),
             sampler=self._pending,  # type: ignore[arg-type]
             batch_size=None,
             num_workers=count,
@@ -86,7 +106,7 @@ class Processes:
                 found = next(self._run)
                 if isinstance(found, Failed):
                     raise found.to_raise() from found.error
-                yield found
+                yield found.arrived() if isinstance(found, Piped) else found
         except RuntimeError as error:  # so torch says that a process is gone
             raise self._death(error) from error
 
@@ -126,10 +146,10 @@ class _Pending:
 class _Views(Dataset[Any]):
     """Makes batches in a process, and notes there (pid, place) which sample it is at."""
 
-    def __init__(self, samples: SampleMaker, at: torch.Tensor) -> None:
-        self._samples, self._at = samples, at
+    def __init__(self, samples: SampleMaker, at: torch.Tensor, shares: bool) -> None:
+        self._samples, self._at, self._shares = samples, at, shares
 
-    def __getitem__(self, asked: Asked) -> Batch | Failed:
+    def __getitem__(self, asked: Asked) -> Batch | Piped | Failed:
         worker = get_worker_info()
         assert worker is not None
         at, made = self._at[worker.id], []
@@ -143,7 +163,10 @@ class _Views(Dataset[Any]):
                     error = RuntimeError(f"{type(error).__name__}: {error}")
                 return Failed(self._samples.ids[place], error)
         at[1] = -1
-        return joined_samples(made) if made else Batch(torch.zeros(1), [], [])
+        batch = joined_samples(made) if made else Batch(torch.zeros(1, 1, 1, 1), [], [])
+        if self._shares:
+            return batch
+        return Piped(batch.views.permute(0, 2, 3, 1).numpy(), batch.truths, batch.ids)
 
 
 def _as_it_is(found: Any) -> Any:
