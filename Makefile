@@ -13,7 +13,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Compiled modules start two to three times faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test bench check lock clean
+.PHONY: help setup run test fuzz bench check lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ run: $(READY)  ## the main job on the embedded sample: images to a registered mo
 
 test: $(READY)  ## all tests that need neither a GPU nor minutes
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+fuzz: $(READY)  ## ten minutes of damaged files for the readers, others each time
+	@GRAFT_FUZZ_SEED= GRAFT_FUZZ_S=600 $(BIN)/python -m pytest -q tests/faults/test_fuzz_readers.py
 
 bench: $(READY)  ## what things cost here beside the usual way, into bench/latest.json
 	@$(BIN)/python -m bench

@@ -191,7 +191,8 @@ def test_labelme__takes_splits_from_folders_and_never_reaches_out(tmp_path: Path
 
 
 def test_labelme__refuses_masks_without_a_size_or_of_another_one(tmp_path: Path) -> None:
-    for name, size in (("a", (0, 0)), ("b", (41, 30)), ("c", (40, 30)), ("d", (1e6, 1e6))):
+    sizes = [(0, 0), (41, 30), (40, 30), (1e6, 1e6), (10**308, 10**308), (10**400, 30)]
+    for name, size in zip("abcdef", sizes, strict=True):
         picture(tmp_path / f"raw/{name}.jpg")
         labelme(tmp_path / f"raw/{name}.json", shape("ant", SQUARE), size=size)
     ingested = ingest(tmp_path / "raw", tmp_path, **LABELME, truth="masks")
@@ -199,7 +200,8 @@ def test_labelme__refuses_masks_without_a_size_or_of_another_one(tmp_path: Path)
     reasons = dict(zip(ingested.quarantine["file"], ingested.quarantine["reason"], strict=True))
     assert "without the image's size" in reasons["a.jpg"]
     assert "another size than the image" in reasons["b.jpg"]
-    assert "too many pixels" in reasons["d.jpg"]
+    assert "too many pixels" in reasons["d.jpg"] and "too many pixels" in reasons["e.jpg"]
+    assert "without the image's size" in reasons["f.jpg"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -152,6 +152,12 @@ def test_class_table__refuses_what_names_nothing_or_twice(tmp_path, name, conten
         read_class_table(text(tmp_path / name, content))
 
 
+def test_class_table__refuses_text_that_ends_within_a_letter(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes("sky\nroad\n".encode("utf-16")[:-1])
+    with pytest.raises(DataError, match=r"classes\.txt is cut off"):
+        read_class_table(tmp_path / "classes.txt")
+
+
 def test_masks__need_names(tmp_path: Path) -> None:
     pair(tmp_path, "images/a.jpg", "masks/a.png")
     with pytest.raises(DataError, match=r"nothing names the values.*class_names"):

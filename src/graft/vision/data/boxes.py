@@ -38,6 +38,18 @@ class StatedBoxes:
     as_shares: bool = False
 
 
+def stated_size(width: object, height: object) -> tuple[int, int] | None:
+    """Width and height in pixels, of numbers or texts; None where they state no size.
+
+    However large they are, they stay as stated: a size that no image has must be refused.
+    """
+    try:
+        size = int(float(str(width))), int(float(str(height)))
+    except (ValueError, OverflowError):
+        return None
+    return size if min(size) > 0 else None
+
+
 @dataclass
 class CheckedBoxes:
     """What can be used, in pixels of the upright original, and what is to be told."""

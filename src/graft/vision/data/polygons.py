@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image, ImageDraw
 
+from graft.vision.data.boxes import stated_size
 from graft.vision.data.masks import IGNORED
 from graft.vision.errors import UnusableImageError
 from graft.vision.records import Array
@@ -125,7 +126,7 @@ def _draw(pen: ImageDraw.ImageDraw, shape: Shape, number: int) -> None:
 
 def _from_json(record: dict[str, Any]) -> Drawing:
     drawing = Drawing(image=str(record.get("imagePath") or ""))
-    drawing.size_px = _size(record.get("imageWidth"), record.get("imageHeight"))
+    drawing.size_px = stated_size(record.get("imageWidth"), record.get("imageHeight"))
     for number, item in enumerate(record["shapes"], start=1):
         row = f"shape {number}"
         if not isinstance(item, dict):
@@ -142,7 +143,9 @@ def _from_xml(root: ElementTree.Element) -> Drawing:
     folder = (root.findtext("folder") or "").strip()
     name = (root.findtext("filename") or "").strip()
     drawing = Drawing(image=f"{folder}/{name}" if folder else name)
-    drawing.size_px = _size(root.findtext("imagesize/ncols"), root.findtext("imagesize/nrows"))
+    drawing.size_px = stated_size(
+        root.findtext("imagesize/ncols"), root.findtext("imagesize/nrows")
+    )
     for number, item in enumerate(root.iter("object"), start=1):
         if (item.findtext("deleted") or "0").strip() == "1":
             continue
@@ -196,11 +199,3 @@ def _is_flat(points: Points) -> bool:
 def _is_text(name: str) -> bool:
     """Whether it can be written: JSON can escape halves of a pair of code points."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
-def _size(width: Any, height: Any) -> tuple[int, int] | None:
-    try:
-        size = int(width), int(height)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return size if min(size) > 0 else None

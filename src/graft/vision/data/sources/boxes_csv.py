@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from graft.vision.data.boxes import Corners, StatedBox, StatedBoxes
+from graft.vision.data.boxes import Corners, StatedBox, StatedBoxes, stated_size
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.coco import split_of_file
 from graft.vision.data.sources.lists import JUDGES_FIRST
@@ -281,8 +281,5 @@ def _corners(texts: list[str], form: str) -> Corners | str:
 def _size(cells: dict[str, str], columns: BoxColumns) -> tuple[int, int] | None:
     if columns.size is None:
         return None
-    try:
-        width, height = (int(float(cells[column])) for column in columns.size)
-    except (ValueError, OverflowError):
-        return None
-    return (width, height) if min(width, height) > 0 else None
+    width, height = (cells[column] for column in columns.size)
+    return stated_size(width, height)

@@ -104,7 +104,12 @@ Line = tuple[int | None, Colour | None, str]
 
 
 def _of_text(path: Path) -> list[Line]:
-    text, _ = text_of(_bytes_of(path))
+    try:
+        text, _ = text_of(_bytes_of(path))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path.name} is cut off", found=error, allowed="a name per line"
+        ) from error
     if any(category(letter) == "Cc" and letter not in "\t\r\n" for letter in text):
         raise DataError(f"{path.name} holds other than text", allowed="a name per line")
     lines = text.splitlines()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from graft.vision.data.boxes import Corners, StatedBox, StatedBoxes
+from graft.vision.data.boxes import Corners, StatedBox, StatedBoxes, stated_size
 from graft.vision.data.file_bytes import STATED_BYTES_MAX
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.sources.lists import JUDGES_FIRST
@@ -234,7 +234,7 @@ def _images_of(
         if key in sizes:
             reading.refuse(name, "the id of another image; number the images anew", row)
             continue
-        sizes[key] = _size(item)
+        sizes[key] = stated_size(item.get("width"), item.get("height"))
         place = index.find(name, near)
         if place.path in paths:
             reading.leave_out(
@@ -253,14 +253,6 @@ def _images_of(
 def _key(value: Any) -> str:
     """Ids are numbers or texts; 7 and "7" are the same."""
     return str(value)
-
-
-def _size(item: dict[str, Any]) -> Size:
-    try:
-        size = int(item["width"]), int(item["height"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return size if min(size) > 0 else None
 
 
 def _corners(item: dict[str, Any]) -> Corners | str:

@@ -81,7 +81,7 @@ def _is_cut_off(shape: Shape, size_px: tuple[int, int] | None) -> bool:
     if size_px is None:
         return False
     x0, y0, x1, y1 = bounds_of(shape)
-    return min(x0, y0) < -0.5 or x1 > size_px[0] + 0.5 or y1 > size_px[1] + 0.5
+    return min(x0, y0) < -0.5 or x1 - 0.5 > size_px[0] or y1 - 0.5 > size_px[1]
 
 
 def _rule(found: set[str], options: SourceOptions) -> MaskRule:

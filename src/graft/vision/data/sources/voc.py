@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
-from graft.vision.data.boxes import Corners, StatedBox, StatedBoxes
+from graft.vision.data.boxes import Corners, StatedBox, StatedBoxes, stated_size
 from graft.vision.data.options import SourceOptions
 from graft.vision.data.polygons import parse_xml
 from graft.vision.data.sources.folders import walk_files
@@ -131,7 +131,7 @@ class _Annotations:
             boxes.append(
                 StatedBox(corners, self._reading.class_name(item.findtext("name") or ""), row)
             )
-        size = _size(tree)
+        size = stated_size(tree.findtext("size/width"), tree.findtext("size/height"))
         if size is None:
             self._told["annotations do not state their image's size: boxes count as upright"] += 1
         return StatedBoxes(tuple(boxes), size)
@@ -147,11 +147,3 @@ def _corners(item: Element, one_based: bool) -> Corners | str:
     except ValueError:
         return "box with corners that are no numbers; correct them"
     return (x0 - 1, y0 - 1, x1, y1) if one_based else (x0, y0, x1, y1)
-
-
-def _size(tree: Element) -> tuple[int, int] | None:
-    try:
-        size = int(tree.findtext("size/width") or 0), int(tree.findtext("size/height") or 0)
-    except ValueError:
-        return None
-    return size if min(size) > 0 else None
