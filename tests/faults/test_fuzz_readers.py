@@ -4,7 +4,8 @@ Each input is read in a child process, for `fuzzed_readers.LIMIT_S` at the most 
 of memory. Whatever is raised but an error of our own is a fault, and so is an odd file of one image
 that stops or changes the others. Without options it runs for `SECONDS` by `SEED`, so that what
 passes once passes again; ``make fuzz`` looks for new faults, for ten minutes by a seed of its own.
-``GRAFT_FUZZ_S=60 GRAFT_FUZZ_SEED=x`` goes by a seed that a fault has named. A single step is done again by ``python tests/faults/fuzzed_readers.py FOLDER SEED 0 STEP``.
+``GRAFT_FUZZ_S=60 GRAFT_FUZZ_SEED=x`` goes by a seed that a fault has named. A single step is done
+again by ``python tests/faults/fuzzed_readers.py FOLDER SEED 0 STEP``.
 """
 
 import json
