@@ -1,5 +1,6 @@
 """From upright pixels to what a backbone sees: one rule for training, evaluation and serving."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,9 @@ from PIL import Image
 
 from graft.vision.options import Options
 from graft.vision.records import Array, digest_of
+
+# Torch warns of memory that nobody may write to, which stored pixels are; here nobody does.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
 
 INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
@@ -146,10 +150,9 @@ def resize_smooth(pixels: Array, width_px: int, height_px: int, interpolation: s
     differ, by 1 or 2 of 255, and it takes a quarter of the time, or half of what averaging by area
     takes in OpenCV.
     """
-    import torch  # here, since ingestion goes without
+    import torch  # here, since ingestion of small images goes without
 
-    # From memory that may be written to: of other memory PyTorch warns.
-    planes = torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)[None]
+    planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
     size = (height_px, width_px)
     found = torch.nn.functional.interpolate(planes, size, mode=interpolation, antialias=True)
     return np.ascontiguousarray(found[0].permute(1, 2, 0).numpy())

@@ -230,6 +230,24 @@ def test_decode__reduces_by_averages_that_stay_in_place(shape: tuple[int, int]) 
     assert np.abs(found[:, :, 2] - 127.5).max() <= 16  # stripes of one pixel leave no pattern
 
 
+@pytest.mark.parametrize("shape", [(640, 961), (321, 480), (166, 250), (160, 170)], ids=str)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_decode__reduces_jpegs_as_it_does_other_files(shape: tuple[int, int], orientation) -> None:
+    """Whether in part while they are decoded or afterwards; the original's size is kept."""
+    image = Image.fromarray(cv2.resize(picture(), shape[::-1], interpolation=cv2.INTER_CUBIC))
+    exif = Image.Exif()
+    exif[274] = orientation
+    rule = DecodingOptions(short_side_px=40)
+    found, plain = (
+        decode(file_of(image, form, exif=exif, **more), rule)
+        for form, more in (("JPEG", {"quality": 100, "subsampling": 0}), ("PNG", {}))
+    )
+    assert (found.width, found.height) == (plain.width, plain.height)
+    assert sorted((found.width, found.height)) == sorted(shape)
+    assert found.pixels.shape == plain.pixels.shape
+    assert np.abs(found.pixels.astype(int) - plain.pixels).max() <= 8
+
+
 def jpeg2000_of(pixels: np.ndarray) -> bytes:
     return bytes(cv2.imencode(".jp2", pixels[:, :, ::-1])[1])
 
@@ -429,6 +447,7 @@ def test_decode__refuses_what_is_too_oblong_for_a_square_view(width, height) -> 
 WIDE = """
 import sys
 from pathlib import Path
+import torch  # which reduces images: a process holds it once, however many there are
 from graft.vision.data.decoding import DecodingOptions, decode
 
 def peak_mb():

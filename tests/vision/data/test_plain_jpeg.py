@@ -11,14 +11,14 @@ from PIL import Image
 
 from graft.vision.data import decoding
 from graft.vision.data.decoding import DecodingOptions, decode
-from graft.vision.data.jpeg import read_plain_jpeg
+from graft.vision.data.jpeg import read_plain_jpeg, reduction_of
 from graft.vision.errors import UnusableImageError
 
 pytest.importorskip("simplejpeg")
 # pytest sets aside the one filter that decoding keeps on Pillow's many warnings.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-WHOLE = DecodingOptions(short_side_px=None)
+WHOLE, REDUCED = DecodingOptions(short_side_px=None), DecodingOptions(short_side_px=48)
 FORMS = {
     f"{mode} {kind} {quality} {layout}": (mode, quality, more | lines)
     for mode in ("L", "RGB")
@@ -51,20 +51,20 @@ def read(data: bytes) -> np.ndarray | None:
         return read_plain_jpeg(image, data)
 
 
-def outcome(data: bytes) -> tuple:
+def outcome(data: bytes, rule: DecodingOptions = WHOLE) -> tuple:
     """All that `decode` says of a file."""
     try:
-        found = decode(data, WHOLE)
+        found = decode(data, rule)
     except UnusableImageError as refusal:
         return (str(refusal),)
     size = (found.width, found.height, found.channels, found.notes)
     return (*size, found.pixels.shape, found.pixels.tobytes())
 
 
-def outcome_by_pillow(data: bytes) -> tuple:
+def outcome_by_pillow(data: bytes, rule: DecodingOptions = WHOLE) -> tuple:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "read_plain_jpeg", lambda image, data: None)
-        return outcome(data)
+        patch.setattr(decoding, "read_plain_jpeg", lambda image, data, reduction: None)
+        return outcome(data, rule)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -74,6 +74,18 @@ def test_plain_jpeg__is_read_bit_for_bit_as_pillow_reads_it(form) -> None:
         with Image.open(io.BytesIO(data)) as image:
             wanted = np.asarray(image).reshape(height, width, -1)
         np.testing.assert_array_equal(read(data), wanted)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("size", "reduction"), [((61, 83), 2), ((64, 70), 4), ((129, 131), 8)])
+def test_plain_jpeg__that_is_reduced_is_what_pillow_reduces(form, size, reduction) -> None:
+    data, rule = jpeg_of(*FORMS[form], *size), DecodingOptions(short_side_px=8)
+    with Image.open(io.BytesIO(data)) as image:
+        assert reduction_of(image, 8) == reduction
+        pixels = read_plain_jpeg(image, data, reduction)
+    assert pixels is not None
+    assert pixels.shape[:2] == tuple(-(-side // reduction) for side in size)
+    assert outcome(data, rule) == outcome_by_pillow(data, rule)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +130,8 @@ def test_plain_jpeg__that_is_damaged_has_the_fate_that_pillow_gives_it(form, edi
         data[int(place * (min(len(data), 700) if in_head else len(data)))] = value
     start = int(gone[0] * len(data))
     del data[start : start + gone[1]]
-    assert outcome(bytes(data)) == outcome_by_pillow(bytes(data))
+    for rule in (WHOLE, DecodingOptions(short_side_px=8)):
+        assert outcome(bytes(data), rule) == outcome_by_pillow(bytes(data), rule)
 
 
 def test_plain_jpeg__of_real_sets_is_what_pillow_makes_of_it(real_data: Path) -> None:
@@ -131,3 +144,4 @@ def test_plain_jpeg__of_real_sets_is_what_pillow_makes_of_it(real_data: Path) ->
     for path in found:
         data = path.read_bytes()
         assert outcome(data) == outcome_by_pillow(data), path
+        assert outcome(data, REDUCED) == outcome_by_pillow(data, REDUCED), path

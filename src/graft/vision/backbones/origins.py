@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import timm
+import torch
 
 from graft.vision.backbones.backbone import config_of
 from graft.vision.backbones.options import BackboneOptions
@@ -48,7 +49,8 @@ def _from_package(options: BackboneOptions, architecture: str) -> tuple[Origin, 
         )
     package = PACKAGES[options.name]
     state = read_weights(package.path(), package.sha256)
-    full = timm.create_model(architecture, pretrained=False)
+    with torch.device("meta"):  # names and shapes will do
+        full = timm.create_model(architecture, pretrained=False)
     origin = Origin(
         package.origin,
         package.sha256,

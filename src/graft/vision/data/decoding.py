@@ -14,7 +14,8 @@ The rule, by what the file holds:
 - several frames: refused, or the first with ``frames: first``.
 - DICOM: by the rule in `dicom`.
 - EXIF orientation 2 to 8: applied. Other values: ignored and noted.
-- larger than ``short_side_px``: reduced by area averaging, so that stores stay small.
+- larger than ``short_side_px``: reduced by a filter that looks at all pixels, so that stores stay
+  small; large JPEGs in part while they are decoded.
 
 Never more than ``max_pixels`` are decoded: the header is asked first. Refused are also sides of
 more than 50 to 1, of which no square view can be made, and files that take far more work or memory
@@ -26,16 +27,15 @@ import re
 import warnings
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from graft.vision.data.conversion import is_wide_colour, to_uint8
 from graft.vision.data.dicom import is_dicom, may_be_dicom, read_dicom
-from graft.vision.data.jpeg import read_plain_jpeg
+from graft.vision.data.jpeg import read_plain_jpeg, reduction_of
 from graft.vision.data.options import DecodingOptions
 from graft.vision.errors import UnusableImageError
-from graft.vision.preprocessing import with_channels
+from graft.vision.preprocessing import resize_smooth, with_channels
 from graft.vision.records import Array
 
 __all__ = ["Decoded", "DecodingOptions", "decode"]
@@ -124,29 +124,33 @@ def _decode(data: bytes, options: DecodingOptions) -> Decoded:
         wide = is_wide_colour(image, data)
         if image.info.get("compression") in ("tiff_ccitt", "group3", "group4"):
             notes.append("fax compression hides damage")
-        pixels = read_plain_jpeg(image, data)
+        width, height = image.size
+        reduction = reduction_of(image, options.short_side_px)
+        pixels = read_plain_jpeg(image, data, reduction)
         if pixels is None:
+            if reduction > 1:
+                image.draft(None, (width // reduction, height // reduction))
             # Before EXIF is read: a PNG loads itself for it, and its damage would pass for bad
             # EXIF; a TIFF turns itself while it loads, and would be turned twice.
             image.load()
         orientation = _orientation(image, notes)
         bands = _channels_of(image)
-        _refuse_sizes(image, options)
+        if reduction == 1:  # else the size is that of a part
+            _refuse_sizes(image, options)
+            width, height = image.size
         if pixels is None:
             pixels = to_uint8(image, wide, options, notes)
     if orientation in _TRANSPOSED:
         pixels = _upright(pixels, orientation)
         notes.append(f"exif orientation {orientation}")
-    height, width = pixels.shape[:2]
-    pixels = with_channels(_reduce(pixels, options.short_side_px), options.channels)
-    return Decoded(np.ascontiguousarray(pixels), width, height, bands, tuple(notes))
+        width, height = (height, width) if orientation >= 5 else (width, height)
+    return _decoded(pixels, width, height, bands, tuple(notes), options)
 
 
 def _decode_dicom(data: bytes, options: DecodingOptions) -> Decoded:
     pixels, notes = read_dicom(data, options)
     height, width, bands = pixels.shape
-    pixels = with_channels(_reduce(pixels, options.short_side_px), options.channels)
-    return Decoded(np.ascontiguousarray(pixels), width, height, bands, notes)
+    return _decoded(pixels, width, height, bands, notes, options)
 
 
 def _refuse_sizes(image: Image.Image, options: DecodingOptions) -> None:
@@ -212,19 +216,19 @@ def _upright(pixels: Array, orientation: int) -> Array:
     return turned if turned.ndim == 3 else turned[:, :, None]
 
 
-def _reduce(pixels: Array, short_side_px: int | None) -> Array:
-    height, width = pixels.shape[:2]
-    if short_side_px is None or min(height, width) <= short_side_px:
-        return pixels
-    scale = short_side_px / min(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # Whole halves first: the mean of four is computed ten times as fast as that of parts of pixels.
-    while height % 2 == width % 2 == 0 and min(height, width) >= 2 * short_side_px:
-        height, width = height // 2, width // 2
-        pixels = _averaged(pixels, (width, height))
-    return _averaged(pixels, size)
-
-
-def _averaged(pixels: Array, size: tuple[int, int]) -> Array:
-    reduced = cv2.resize(np.ascontiguousarray(pixels), size, interpolation=cv2.INTER_AREA)
-    return reduced if reduced.ndim == 3 else reduced[:, :, None]
+def _decoded(
+    pixels: Array,
+    width: int,
+    height: int,
+    bands: int,
+    notes: tuple[str, ...],
+    options: DecodingOptions,
+) -> Decoded:
+    """Reduce upright pixels of an original of this size, of which they may be a part."""
+    short, shorter = options.short_side_px, min(width, height)
+    if short is not None and shorter > short:
+        wide, high = (max(1, round(side * short / shorter)) for side in (width, height))
+        if pixels.shape[:2] != (high, wide):
+            pixels = resize_smooth(pixels, wide, high, "bilinear")
+    pixels = with_channels(pixels, options.channels)
+    return Decoded(np.ascontiguousarray(pixels), width, height, bands, notes)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from graft.vision.options import Options
 
-DECODING_RULE = 4
+DECODING_RULE = 5
 """Raised whenever `decode` gives other pixels for the same file."""
 
 
@@ -14,7 +14,7 @@ class DecodingOptions(Options):
     """How files become pixels; part of every model's card, so that serving does the same."""
 
     short_side_px: int | None = Field(default=320, ge=8)
-    """Larger images are reduced once, by area averaging, to this shorter side; null keeps all."""
+    """Larger images are reduced once, by all of their pixels, to this shorter side; null: none."""
     max_pixels: int = Field(default=50_000_000, ge=1, le=178_956_970)
     """Images whose header states more are refused before they are decoded; Pillow opens no more
     than the greatest value allowed here."""

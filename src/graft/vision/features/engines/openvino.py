@@ -52,7 +52,7 @@ def _identity(model: GraftedModel, shape: tuple[int, ...]) -> dict[str, object]:
 def _converted(model: GraftedModel, shape: tuple[int, ...]) -> Any:
     """Raises `OptionsError` for what OpenVINO cannot read."""
     example = torch.zeros(shape, dtype=torch.uint8)
-    whole = _FromViews(_at_size(model.eval(), shape[1]))
+    whole = _FromViews(_at_size(model, shape[1])).eval()
     try:
         with warnings.catch_warnings():
             # OpenVINO reads models through torch.jit, which torch calls old.
@@ -63,13 +63,16 @@ def _converted(model: GraftedModel, shape: tuple[int, ...]) -> Any:
             # Left to itself, OpenVINO traces with a check that takes three times as long.
             with torch.no_grad():
                 traced = torch.jit.trace(whole, example, check_trace=False)
-            graph = _read_traced(traced, example)
+            # A third of the operations are left, each of which takes long to read.
+            graph = _read_traced(torch.jit.freeze(traced), example)
     except Exception as error:  # what it cannot read, it refuses in many ways
         raise OptionsError(
             f"OpenVINO cannot read {model.backbone.contract.architecture}",
             found=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:120]}",
             mend="set feature_extraction.engine to 'torch'",
         ) from error
+    # What is frozen no longer says of what type its input is.
+    graph.input().get_node().set_element_type(openvino().Type.u8)
     graph.reshape(list(shape))
     return graph
 
@@ -86,19 +89,6 @@ def _read_traced(traced: Any, example: torch.Tensor) -> Any:
     return reader.convert(reader.load(decoder))
 
 
-def _compiled(graph: Any, precision: str) -> Any:
-    """In the precision that is named: OpenVINO's own choice would differ by machine."""
-    hint = {"fp32": "f32", "bf16": "bf16"}[precision]
-    settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
-    compiled = openvino().Core().compile_model(graph, "CPU", settings)
-    if compiled.get_property("INFERENCE_PRECISION_HINT").to_string() != hint:
-        raise OptionsError(
-            "feature_extraction.precision 'bf16' is not to be had on this CPU",
-            allowed="auto, fp32",
-        )
-    return compiled
-
-
 class OpenVinoEngine:
     """One request per core, each on a part of the batch: no core waits for another."""
 
@@ -112,15 +102,14 @@ class OpenVinoEngine:
     ) -> None:
         """
         Args:
-            kept: the folder of a store where converted graphs are kept.
+            kept: the folder of a store where compiled graphs are kept.
         """
         self.name = f"openvino {version('openvino')} {NAMESPACE} {precision}"
         channels = model.backbone.contract.channels
         self._shape = (max(1, batch_size // 2), size_px, size_px, channels)
         identity = _identity(model, self._shape)
-        graph = kept_graph(kept, identity, lambda: _converted(model, self._shape))
-        compiled = _compiled(graph, precision)
-        self._queue = openvino().AsyncInferQueue(compiled)
+        graph = kept_graph(kept, identity, precision, lambda: _converted(model, self._shape))
+        self._queue = openvino().AsyncInferQueue(graph)
         self._queue.set_callback(self._collect)
         self._results: dict[int, Array] = {}
 
