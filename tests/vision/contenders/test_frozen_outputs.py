@@ -19,9 +19,10 @@ from graft.vision.model import GraftedModel, as_tensor
 from graft.vision.task import LossOptions
 from graft.vision.training.after_frozen import AfterFrozen
 from graft.vision.training.forwards import with_forwards
-from graft.vision.training.loop import Trained, Training
+from graft.vision.training.loop import Trained
 from graft.vision.training.options import FineTuningOptions
 from graft.vision.training.precision import Precision
+from graft.vision.training.progress import Progress
 from graft.vision.training.strategies import set_trainable
 
 FROZEN = 3
@@ -125,13 +126,13 @@ def test_training__from_stored_outputs_moves_what_learns_and_proves_what_does_no
 def test_training__from_stored_outputs_goes_on_bit_for_bit(
     drawn: Ground, tmp_path: Path, trained: Trained, epoch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fall(self: Training) -> bool:
+    def fall(self: Progress) -> bool:
         if self.epoch == epoch:
             raise KeyboardInterrupt
         return False
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Training, "_should_stop", fall)
+        patch.setattr(Progress, "should_stop", fall)
         train(drawn, tmp_path)
     resumed, wanted = train(drawn, tmp_path).model.state_dict(), trained.model.state_dict()
     assert all(torch.equal(resumed[name], wanted[name]) for name in wanted)

@@ -22,6 +22,7 @@ from graft.vision.training import checkpoint, folding
 from graft.vision.training.checkpoint import optimizer_tensors
 from graft.vision.training.loop import Trained, Training
 from graft.vision.training.options import FineTuningOptions
+from graft.vision.training.stepping import Steps
 
 # Forked from a server that has imported, and has no threads that could be torn.
 FORKED = multiprocessing.get_context("forkserver")
@@ -96,11 +97,13 @@ def train_there(name: str, folder: Path, result: Path, kill: Kill | None) -> Non
 
 
 def _told(trained: Trained, training: Training) -> dict[str, Any]:
-    average = training.average
+    average = training.steps.average
     return {
         "weights": digest_state(dict(trained.model.state_dict())),
         "average": digest_state(average.state) if average else "",
-        "optimizer": digest_state(optimizer_tensors(training.optimizer, training.names)),
+        "optimizer": digest_state(
+            optimizer_tensors(training.steps.optimizer, training.steps.names)
+        ),
         "history": history_of(trained),
         "best_epoch": trained.best_epoch,
         "machines": trained.machines,
@@ -149,7 +152,7 @@ def _lay_trap(where: str, at: int) -> None:
         return found
 
     if where == "step":  # between the gradients and what they move
-        Training._move = before(Training._move)  # type: ignore[method-assign]
+        Steps._move = before(Steps._move)  # type: ignore[method-assign]
     elif where == "half written":
         checkpoint.save_file = half_written
     elif where == "written":

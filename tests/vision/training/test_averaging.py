@@ -37,8 +37,8 @@ def test_training__keeps_the_average_and_goes_on_from_the_weights(ground: Ground
         ground, model=model, ema_decay=0.9, after_epoch=lambda row: after.append(state_of(model))
     )
     kept = state_of(training.run().model)
-    assert training.average is not None
-    assert differing(kept, training.average.state) == set()
+    assert training.steps.average is not None
+    assert differing(kept, training.steps.average.state) == set()
     assert "head.weight" in differing(kept, after[-1])
     plain = new_training(ground).run()
     assert differing(state_of(plain.model), after[-1]) == set()

@@ -297,7 +297,7 @@ def test_training__by_gradients_that_are_written_over_is_the_same_to_the_bit(
     options = {"epochs": 3, "ema_decay": 0.9, "learning_rate": 5e-3, **more}
     wanted = new_training(ground, **options).run()
     training = new_training(ground, **options)
-    training.reads_late = True  # as on a GPU
+    training.steps.reads_late = True  # as on a GPU
     model, views = training.model, views_like(training.batches.example(), 8)
     set_training_mode(model, model.stages, batch_norm_moves=False)
     run = Still(captured._Pass(model, training.precision), model, views)

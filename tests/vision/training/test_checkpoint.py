@@ -16,7 +16,7 @@ from graft.vision.contenders.fine_tuned import train_scratch
 from graft.vision.contenders.ground import Ground
 from graft.vision.errors import CheckpointError
 from graft.vision.runtime import machine_record
-from graft.vision.training import folding, loop
+from graft.vision.training import folding, progress
 from graft.vision.training.checkpoint import (
     FACTS,
     PARTS,
@@ -124,7 +124,7 @@ def test_training__that_goes_on_on_another_class_of_machine_says_so_and_what_it_
     path, here = tmp_path / "checkpoint.safetensors", machine_record()
     elsewhere = {**here, "threads": 64, "torch": "1.0"}
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "machine_record", lambda: elsewhere)
+        patch.setattr(progress, "machine_record", lambda: elsewhere)
         run_until(ground, path, 1, **RICH)
     with caplog.at_level(logging.WARNING, logger="graft"):
         resumed = new_training(ground, path, **RICH).run()
@@ -134,7 +134,7 @@ def test_training__that_goes_on_on_another_class_of_machine_says_so_and_what_it_
     assert (whole.machines, resumed.machines) == ([here], [elsewhere, here])
     # What is done was done there, whoever looks at it.
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "machine_record", lambda: {**here, "device": "other"})
+        patch.setattr(progress, "machine_record", lambda: {**here, "device": "other"})
         assert new_training(ground, path, **RICH).run().machines == [elsewhere, here]
 
 
@@ -165,7 +165,7 @@ SCORES = [0.5, 0.6, 0.4, 0.9]
 
 def scripted(training: Training) -> Training:
     """The same training, told these validation scores."""
-    training._validate = lambda state: {"score": SCORES[training.epoch], "loss": 1.0}  # type: ignore[method-assign]
+    training._validate = lambda: {"score": SCORES[training.progress.epoch], "loss": 1.0}  # type: ignore[method-assign]
     return training
 
 
@@ -239,7 +239,7 @@ def test_training__goes_on_from_the_last_checkpoint_that_is_as_it_was_written(
     training = new_training(ground, path, **RICH)
     with caplog.at_level(logging.WARNING):
         training._resume()
-    assert training.epoch == 2 - lost
+    assert training.progress.epoch == 2 - lost
     told = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert len(told) == lost
     assert all(

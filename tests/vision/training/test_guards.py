@@ -101,7 +101,7 @@ def test_training__says_when_a_frozen_tensor_moved(ground: Ground) -> None:
     training = new_training(ground, strategy="probe")
 
     def meddle(row: dict[str, float]) -> None:
-        training.best["backbone.model.conv_stem.weight"][0, 0, 0, 0] += 1
+        training.progress.best["backbone.model.conv_stem.weight"][0, 0, 0, 0] += 1
 
     training.after_epoch = meddle
     with pytest.raises(TrainingError, match="a frozen tensor moved"):

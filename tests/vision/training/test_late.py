@@ -19,7 +19,7 @@ MANY = {"epochs": 3, "ema_decay": 0.9, "batch_norm": "moves", "learning_rate": 5
 
 def late(training: Training) -> Training:
     """As on a GPU."""
-    training.reads_late = True
+    training.steps.reads_late = True
     return training
 
 

@@ -37,7 +37,7 @@ def test_l2_sp__goes_rate_times_strength_of_the_way_back(ground: Ground) -> None
     with torch.no_grad():
         weight[0, 0, 0, 0] += 2.0
         head[0, 0] += 5.0
-    training._pull()
+    training.steps._pull()
     assert weight[0, 0, 0, 0].item() == pytest.approx(start[0] + 1.0, rel=1e-5)
     assert head[0, 0].item() == pytest.approx(start[1] + 5.0, rel=1e-5)
 
@@ -45,13 +45,13 @@ def test_l2_sp__goes_rate_times_strength_of_the_way_back(ground: Ground) -> None
 def gradients(ground: Ground, monkeypatch: pytest.MonkeyPatch, **options: object) -> list[dict]:
     """What each step of the optimiser is given."""
     training, met = new_training(ground, gradient_clip=None, precision="fp32", **options), []
-    step = training.optimizer.step
+    step = training.steps.optimizer.step
 
     def watched() -> None:
         met.append({n: p.grad.clone() for n, p in training.model.named_parameters()})
         step()
 
-    monkeypatch.setattr(training.optimizer, "step", watched)
+    monkeypatch.setattr(training.steps.optimizer, "step", watched)
     training.run()
     return met
 
@@ -107,14 +107,14 @@ def test_gradient_clip__limits_the_norm_of_each_step(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training, norms = new_training(ground, gradient_clip=0.01), []
-    step = training.optimizer.step
+    step = training.steps.optimizer.step
 
     def watched() -> None:
         grads = [p.grad.norm() for p in training.model.parameters() if p.grad is not None]
         norms.append(float(torch.stack(grads).norm()))
         step()
 
-    monkeypatch.setattr(training.optimizer, "step", watched)
+    monkeypatch.setattr(training.steps.optimizer, "step", watched)
     training.run()
     assert norms and max(norms) <= 0.01 + 1e-6
 

@@ -76,7 +76,7 @@ def test_image__that_is_no_number_reaches_no_weight_and_no_checkpoint(
     clean: Ground, refused: tuple[Training, Path], tmp_path: Path
 ) -> None:
     training, _ = refused
-    assert training.epoch == 1
+    assert training.progress.epoch == 1
     assert all(t.isfinite().all() for t in training.model.state_dict().values())
     resumed = training_of(clean, tmp_path / "c.safetensors").run()
     whole = training_of(clean, tmp_path / "whole.safetensors").run()

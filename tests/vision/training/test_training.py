@@ -11,8 +11,9 @@ from graft.vision.contenders.fine_tuned import run_training
 from graft.vision.contenders.ground import Ground
 from graft.vision.errors import CheckpointError, TrainingError
 from graft.vision.training.checkpoint import FACTS
-from graft.vision.training.loop import Trained, Training
+from graft.vision.training.loop import Trained
 from graft.vision.training.options import FineTuningOptions
+from graft.vision.training.progress import Progress
 
 SHORT = FineTuningOptions(strategy="full", epochs=3, batch_size=8, batch_norm="moves")
 
@@ -44,13 +45,13 @@ def test_training__gives_the_same_weights_with_any_number_of_workers(
 def test_training__resumed_after_a_fall_ends_bit_for_bit_the_same(
     ground: Ground, tmp_path: Path, trained: Trained, epoch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fall(self: Training) -> bool:
+    def fall(self: Progress) -> bool:
         if self.epoch == epoch + 1:
             raise KeyboardInterrupt
         return False
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Training, "_should_stop", fall)
+        patch.setattr(Progress, "should_stop", fall)
         train(ground, tmp_path)
     resumed = train(ground, tmp_path)
     assert same(resumed, trained)

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from graft.vision.model import Learner
-from graft.vision.training.compared import Run, apart, chance_kept, gradients_by
+from graft.vision.training.chance import Chance
+from graft.vision.training.compared import Run, apart, gradients_by
 from graft.vision.training.norms import learning_norms
 from graft.vision.training.options import FineTuningOptions
 from graft.vision.training.precision import Precision
@@ -95,7 +96,7 @@ def why_plain(model: Learner, precision: Precision, views: torch.Tensor) -> str 
     """Why graphs cannot hold for this model as it trains now; None where they may."""
     if moving := learning_norms(model):
         return f"BatchNorm learns from each batch ({moving[0][0]})"
-    with torch.no_grad(), precision.around(model), chance_kept(views.device):
+    with torch.no_grad(), precision.around(model), Chance(views.device):
         if not isinstance(model(views), torch.Tensor):
             return "the model gives more than one tensor"
     return None
@@ -137,7 +138,7 @@ def _graphs(model: Learner, precision: Precision, views: torch.Tensor, *, compil
     modes = {"capture_error_mode": "thread_local"}
     said = {k: v for k, v in modes.items() if k in inspect.signature(make).parameters}
     whole = _Pass(model, precision, compiled=compiled)
-    with chance_kept(views.device):
+    with Chance(views.device):
         run: Run = make(whole, (views.clone(),), allow_unused_input=True, **said)
     return run
 

@@ -1,12 +1,11 @@
 """How far the gradients of one way to compute lie from those of another."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import torch
 
 from graft.vision.model import Learner
+from graft.vision.training.chance import Chance
 
 Run = Callable[[torch.Tensor], torch.Tensor]
 """A forward pass: views to outputs."""
@@ -20,7 +19,7 @@ def gradients_by(run: Run, model: Learner, views: torch.Tensor) -> ByName:
     is drawn by chance is the same each time, and nothing is left behind.
     """
     learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    with chance_kept(views.device):
+    with Chance(views.device):
         outputs = run(views).float()
         one = outputs[0]
         towards = torch.linspace(-1, 1, one.numel(), device=one.device).view_as(one)
@@ -42,14 +41,3 @@ def apart(model: Learner, found: ByName, wanted: ByName) -> dict[str, float]:
         off[stage] += float((found[name] - gradient).square().sum())
         size[stage] += float(gradient.square().sum())
     return {stage: float((off[stage] / (size[stage] or 1.0)) ** 0.5) for stage in off}
-
-
-@contextmanager
-def chance_kept(device: torch.device) -> Iterator[None]:
-    """What is drawn by chance within is drawn again after it."""
-    of: Any = torch.cuda if device.type == "cuda" else torch
-    before = of.get_rng_state()
-    try:
-        yield
-    finally:
-        of.set_rng_state(before)

@@ -20,6 +20,7 @@ from graft.vision.model import Learner
 from graft.vision.task import ClassTable, LossOptions, Task
 from graft.vision.training.batches import Batch
 from graft.vision.training.captured import Captured, capture
+from graft.vision.training.chance import Chance
 from graft.vision.training.mixing import Mix
 from graft.vision.training.norms import kept_statistics, learning_norms, put_back
 from graft.vision.training.options import FineTuningOptions
@@ -105,7 +106,7 @@ class Gradients:
             ResourceError: where memory does not hold one image, or parts of a batch would be
                 other mathematics.
         """
-        undo, chance = self._undoing(), self.precision.chance()
+        undo, chance = self._undoing(), Chance(self.precision.device)
         while True:
             try:
                 return Added(self._try(batch, mix, gathered), undo)
@@ -115,7 +116,7 @@ class Gradients:
                 found = str(error)
             # After the handler, for its traceback holds what memory is short of.
             undo()
-            chance()
+            chance.put_back()
             self._take_less(found, len(batch.ids))
 
     def _undoing(self) -> Callable[[], None]:

@@ -1,6 +1,6 @@
 """Half precision where it is fast, and full precision where it is not."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeGuard
 
@@ -60,18 +60,6 @@ class Precision:
         if self.device.type == "cuda" and views.device.type == "cpu":
             return views.pin_memory().to(self.device, non_blocking=True)
         return views.to(self.device)
-
-    def chance(self) -> Callable[[], None]:
-        """Puts torch's generators, here and on a GPU, back to where they are now."""
-        here = torch.get_rng_state()
-        there = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
-
-        def put_back() -> None:
-            torch.set_rng_state(here)
-            if there is not None:
-                torch.cuda.set_rng_state(there, self.device)
-
-        return put_back
 
     def told(self) -> str:
         """The format in words; what a GPU does with fp32 is as torch is set, and not changed."""
