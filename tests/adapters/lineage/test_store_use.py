@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import mlflow
 import numpy as np
@@ -143,17 +144,18 @@ def keep_graphs(project: Path, weights: dict[str, str]) -> ArrayStore:
     for name, digest in weights.items():
         with ArrayStore(folder, name, {"weights": digest}).writer():
             pass
-        kept_graph(folder, {"weights": digest, "shape": name}, lambda: None)
+        kept_graph(folder, {"weights": digest, "shape": name}, "fp32", lambda: None)
     with graphs.writer() as writer:
-        writer.add("of an earlier version.xml", np.ones(9, np.uint8))
+        writer.add("of an earlier version", np.ones(9, np.uint8))
     return graphs
 
 
 def test_graphs__stay_with_the_features_of_their_weights(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graft.vision.features.engines.graphs._written", lambda _: [b"<>", b"w"])
-    monkeypatch.setattr("graft.vision.features.engines.graphs._read", lambda *parts: parts)
+    monkeypatch.setattr("graft.vision.features.engines.graphs._written", lambda *_: b"graph")
+    monkeypatch.setattr("graft.vision.features.engines.graphs.openvino", MagicMock())
+    monkeypatch.setattr("graft.vision.features.engines.graphs._machine", lambda _: [])
     graphs = keep_graphs(project, {"now": "a" * 64, "old": "b" * 64, "gone": "c" * 64})
     row = next(r for r in command(project, "stat", "--json") if r["namespace"] == NAMESPACE)
     assert row["used_by"] == ["a/classification"]
@@ -164,5 +166,4 @@ def test_graphs__stay_with_the_features_of_their_weights(
     cases = Stores(project, uses_of_cases(project))
     cases.prune(-1, remove=True)
     graphs.refresh()
-    assert {entry.meta["weights"][0] for entry in graphs.entries().values()} == {"a"}
-    assert len(graphs.entries()) == 2
+    assert [entry.meta["weights"][0] for entry in graphs.entries().values()] == ["a"]
