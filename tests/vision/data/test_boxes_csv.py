@@ -74,6 +74,14 @@ def test_boxes_csv__takes_columns_by_option(tmp_path: Path) -> None:
         read(tmp_path, **CSV, **{**columns, "path_column": "g"})
 
 
+def test_boxes_csv__passes_over_columns_without_a_name(tmp_path: Path) -> None:
+    table(tmp_path, ",image,,xmin,ymin,xmax,ymax,\n0,a.jpg,ant,1,2,9,12,\n")
+    assert boxes_of(read(tmp_path, **CSV))["images/a.jpg"] == [("ant", (1, 2, 9, 12))]
+    table(tmp_path, ",image,,xmin,ymin,xmax,ymax,\n0,a.jpg,ant,1,2,9,12,x\n")
+    with pytest.raises(DataError, match=r"no column for the class.*'column 3'"):
+        read(tmp_path, **CSV)
+
+
 @pytest.mark.parametrize(
     ("header", "words"),
     [

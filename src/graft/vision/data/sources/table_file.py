@@ -64,8 +64,9 @@ def _load(path: Path, delimiter: str | None) -> pd.DataFrame:
     cells = cells[(cells != "").any(axis=1)]
     if cells.empty:
         raise ValueError("there is no row")
-    names = [str(name).strip() for name in cells.iloc[0]]
-    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    header = enumerate(cells.iloc[0], start=1)
+    names = [str(name).strip() or f"column {number}" for number, name in header]
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(f"column {twice[0]!r} stands twice")
     table = cells.iloc[1:].set_axis(names, axis=1)
