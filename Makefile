@@ -36,8 +36,9 @@ run: $(READY)  ## the main job on the embedded sample: images to a registered mo
 test: $(READY)  ## all tests that need neither a GPU nor minutes
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-fuzz: $(READY)  ## ten minutes of damaged files for the readers, others each time
+fuzz: $(READY)  ## look for new faults: other damaged files and examples each time (20 minutes)
 	@GRAFT_FUZZ_SEED= GRAFT_FUZZ_S=600 $(BIN)/python -m pytest -q tests/faults/test_fuzz_readers.py
+	@HYPOTHESIS_PROFILE=default $(BIN)/python -m pytest -q $$(grep -rl "from hypothesis" tests --include=test_*.py)
 
 bench: $(READY)  ## what things cost here beside the usual way, into bench/latest.json
 	@$(BIN)/python -m bench
