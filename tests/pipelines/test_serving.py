@@ -425,9 +425,14 @@ def test_detector__says_one_at_a_time_what_it_says_of_many(
     dense: dict[str, ServedCase], served: dict[str, Any]
 ) -> None:
     for row, words in zip(served["detection"]["single"], judged(dense["detection"]), strict=True):
-        assert len(row["scores"]) == len(words["scores"]) > 5
-        np.testing.assert_allclose(row["scores"], words["scores"], atol=2e-6)
-        np.testing.assert_allclose(row["boxes_xyxy"], words["boxes_xyxy"], atol=0.01)
+        assert_alike(row, words)
+
+
+def assert_alike(row: dict[str, Any], words: dict[str, Any]) -> None:
+    """Boxes from a batch of another size, whose sums end in other bits."""
+    assert len(row["scores"]) == len(words["scores"]) > 5
+    np.testing.assert_allclose(row["scores"], words["scores"], atol=2e-6)
+    np.testing.assert_allclose(row["boxes_xyxy"], words["boxes_xyxy"], atol=0.01)
 
 
 @pytest.mark.parametrize("name", ["segmentation", "tiled"])
@@ -445,7 +450,8 @@ def test_request__is_answered_by_boxes_as_lists_and_null_where_there_is_no_image
     dense: dict[str, ServedCase], served: dict[str, Any]
 ) -> None:
     good, bad = served["detection"]["answer"]
-    assert words_of(good) == judged(dense["detection"])[0]
+    assert_alike(good, judged(dense["detection"])[0])
+    assert isinstance(good["boxes_xyxy"], list) and isinstance(good["scores"][0], float)
     assert bad["boxes_xyxy"] is bad["scores"] is bad["score"] is None
     assert "no file at /no.png" in bad["error"]
 
