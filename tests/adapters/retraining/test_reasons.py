@@ -1,5 +1,6 @@
 """Reasons that the ledger decides: what was refused before, and when anything was last judged."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,8 +10,9 @@ import pytest
 
 from graft.adapters.ledger import Ledger, ledger
 from graft.adapters.promotion.case import Case
-from graft.adapters.retraining import reasons
+from graft.adapters.retraining import reasons, refusals
 from graft.adapters.retraining.basis import Basis, Reason
+from graft.vision.promotion.options import PromotionOptions
 
 MODEL = "tiny-classification"
 BASIS = Basis("data", {}, "code", "lock")
@@ -20,11 +22,11 @@ BASIS = Basis("data", {}, "code", "lock")
 def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     """Version 1 stands, version 2 was made of all that there is now."""
     monkeypatch.setattr(
-        reasons, "resolve", lambda text: SimpleNamespace(name=MODEL, version=text[-1])
+        refusals, "resolve", lambda text: SimpleNamespace(name=MODEL, version=text[-1])
     )
-    monkeypatch.setattr(reasons, "read_lineage", lambda version, project: version.version)
+    monkeypatch.setattr(refusals, "read_lineage", lambda version, project: version.version)
     monkeypatch.setattr(
-        reasons, "recorded_basis", lambda record: BASIS if record == "2" else Basis("", {}, "", "")
+        refusals, "recorded_basis", lambda record: BASIS if record == "2" else Basis("", {}, "", "")
     )
     return Case(tmp_path, "tiny", MODEL, "classification", None, tmp_path, "tiny")
 
@@ -42,12 +44,20 @@ def test_refused_before__is_known_whatever_was_noted_of_the_champion_since(
     case: Case, since: tuple[tuple[str, str], ...]
 ) -> None:
     write(case.ledger, ("promote", "1"), ("refuse", "2"), *since)
-    assert reasons._refused_before(case, BASIS) == f"{MODEL}/2"
+    refused = refusals.refused_before(case, BASIS)
+    assert refused is not None and (refused["model"], refused["version"]) == (MODEL, "2")
 
 
 def test_refused_before__does_not_count_before_the_champion_moved(case: Case) -> None:
     write(case.ledger, ("refuse", "2"), ("promote", "1"))
-    assert reasons._refused_before(case, BASIS) is None
+    assert refusals.refused_before(case, BASIS) is None
+
+
+def test_refused_before__does_not_count_by_another_rule(case: Case) -> None:
+    write(case.ledger, ("promote", "1"), ("refuse", "2"))
+    assert (
+        refusals.refused_before(replace(case, rule=PromotionOptions(asks="better")), BASIS) is None
+    )
 
 
 def reason(setting: str) -> Reason:
@@ -64,15 +74,15 @@ def follow(found: Ledger, action: str, version: str, *reasons: Reason) -> None:
 def test_changes__that_gave_a_known_version_are_not_followed_again(case: Case, action: str) -> None:
     changed, age = reason("a"), Reason("age", "It is 8.0 days old.", {"days": 8.0})
     follow(case.ledger, "promote", "1", changed)
-    assert reasons._followed_before(case, [changed]) is None
+    assert refusals.followed_before(case, [changed]) is None
     follow(case.ledger, action, "1", changed, age)
     write(case.ledger, ("export", "1"))
-    again = reasons._followed_before(case, [changed])
+    again = refusals.followed_before(case, [changed])
     assert again is not None and (again["action"], again["version"]) == (action, "1")
-    assert reasons._followed_before(case, [changed, reason("b")]) is None
-    assert reasons._followed_before(case, []) is None
+    assert refusals.followed_before(case, [changed, reason("b")]) is None
+    assert refusals.followed_before(case, []) is None
     write(case.ledger, ("promote", "3"))
-    assert reasons._followed_before(case, [changed]) is None
+    assert refusals.followed_before(case, [changed]) is None
 
 
 @pytest.mark.parametrize("judged", ["refuse", "made_again"])

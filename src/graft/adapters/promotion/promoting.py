@@ -50,6 +50,7 @@ def promote(
     evidence |= {"retraining": dict(why)} if why else {}
     told = {"rule": decision["rule"], "reason": decision["reason"], "evidence": evidence}
     if not decision["promote"]:
+        evidence["refused_by"] = decision["refused_by"]
         entry = note(case, "refuse", number, **told)
         return {"outcome": REFUSED, **decision, "entry": entry}
     done = move(case, "promote", number, standing, **told)

@@ -13,7 +13,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command was called wrongly."""
     REFUSED = 3
-    """A challenger was trained, and the rule refused it; the champion stands."""
+    """The rule refused what was trained; or did so before, where no champion stands, and nothing
+    has changed since. A champion that stands goes on standing."""
     HELD = 4
     """The new images are suspicious and held for a person to look at; the champion stands."""
     LABELS_NEEDED = 5

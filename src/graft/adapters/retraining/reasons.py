@@ -1,30 +1,29 @@
 """Whether a model should be trained anew, and why."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from graft.adapters.conf import open_conf
 from graft.adapters.ledger.chain import Entry
-from graft.adapters.ledger.ledger import MADE_AGAIN, champions, decisions
+from graft.adapters.ledger.ledger import MADE_AGAIN, decisions
 from graft.adapters.lineage.reading import read_lineage
 from graft.adapters.promotion.case import Case
 from graft.adapters.promotion.evidence import called, split_of
-from graft.adapters.registry import RegistryError, resolve
-from graft.adapters.retraining.basis import (
-    CHANGES,
-    Basis,
-    Reason,
-    basis_now,
-    reasons_between,
-    recorded_basis,
+from graft.adapters.retraining.basis import Reason, basis_now, reasons_between, recorded_basis
+from graft.adapters.retraining.refusals import (
+    REFUSE,
+    basis_of,
+    followed_before,
+    is_answer,
+    is_of_the_model,
+    refusals,
+    refused_before,
 )
 from graft.vision.errors import DataError
 from graft.vision.monitoring.retraining_options import RetrainingOptions
 from graft.vision.records import digest_of
-
-REFUSE = "refuse"
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ class Found:
     reasons: list[Reason] = field(default_factory=list)
     watched: Mapping[str, Any] | None = None
     """What is to be said of images that the champion does not know; None where there are none."""
-    refused: str | None = None
-    """The version that was made of all this, and that the rule refused."""
+    refused: Entry | None = None
+    """The refusal of the version that was made of all this."""
     made_again: bool = False
     """Whether training gave the champion once more, for all that has changed since it was made."""
 
@@ -59,7 +58,7 @@ def look_for_reasons(case: Case, champion: Any) -> Found:
     from graft.adapters.retraining.looking import look
     from graft.adapters.retraining.watching import watch
 
-    said = dict(open_conf(case.project / "conf", case.name)["parameters"])
+    said = _parameters(case)
     block = said[case.task_name]
     options = RetrainingOptions.parse(block["retraining"], f"{case.task_name}.retraining")
     split = split_of(case, champion)
@@ -72,14 +71,14 @@ def look_for_reasons(case: Case, champion: Any) -> Found:
         )
     seen = look(case.project, case.raw, block, split)
     now = basis_now(case.project, case.task_name, said, seen.split_manifest)
-    refused = _refused_before(case, now)
+    refused = refused_before(case, now)
     if refused is not None:
         return Found(refused=refused)
     watched = watch(case, champion, split, seen, options)
     changed = [*reasons_between(recorded_basis(read_lineage(champion, case.project)), now)]
-    again = _followed_before(case, changed)
+    again = followed_before(case, changed)
     if again is not None and again["action"] == REFUSE:
-        return Found(refused=f"{case.model}/{again['version']}")
+        return Found(refused=again)
     reasons = [
         *(changed if again is None else ()),
         *_of_images(watched),
@@ -88,49 +87,32 @@ def look_for_reasons(case: Case, champion: Any) -> Found:
     return Found(reasons, watched, made_again=again is not None)
 
 
-def _refused_before(case: Case, now: Basis) -> str | None:
-    """The version after the champion that was made by all this and refused: no need to repeat."""
-    for entry in _since_the_move(case):
-        if entry["action"] == REFUSE:
-            try:
-                version = resolve(f"{case.model}/{entry['version']}")
-                made_by = recorded_basis(read_lineage(version, case.project))
-            except (RegistryError, DataError):  # deleted since
-                continue
-            if not [*reasons_between(made_by, now)]:
-                return called(version)
-    return None
+def look_for_first(case: Case) -> Found:
+    """Where no champion stands: reasons to train, unless the version that this would give was
+    refused already, by itself and by the rule that conf states now.
 
-
-def _followed_before(case: Case, changed: Sequence[Reason]) -> Entry | None:
-    """What came of a training for these very changes since the champion moved: it gave the
-    champion again, or a version that was there already and was refused.
-
-    Such a version's own record tells of the conf that it was first made by.
+    Raises:
+        DataError, OptionsError: as the pipelines do.
     """
-    asked = digest_of([reason.record() for reason in changed])
-    for entry in _since_the_move(case):
-        if changed and entry["action"] in (REFUSE, MADE_AGAIN):
-            said = entry["evidence"].get("retraining", {}).get("reasons", [])
-            is_same = digest_of([each for each in said if each["reason"] in CHANGES]) == asked
-            if is_same and _is_there(case, entry["version"]):
-                return entry
-    return None
+    none = Reason("no champion", f"{case.model} has no champion yet.", {})
+    last = next(refusals(case), None)
+    if last is None:  # before the first model nothing has to be read twice
+        return Found([none])
+    from graft.adapters.retraining.looking import look
+
+    said = _parameters(case)
+    seen = look(case.project, case.raw, said[case.task_name], None)
+    now = basis_now(case.project, case.task_name, said, seen.split_manifest)
+    made_by = basis_of(case, last)
+    changed = [] if made_by is None else [*reasons_between(made_by, now)]
+    refused = last if is_answer(last, changed) else refused_before(case, now)
+    if refused is not None and is_of_the_model(refused):
+        return Found(refused=refused)
+    return Found([none, *changed])
 
 
-def _is_there(case: Case, version: str) -> bool:
-    try:
-        resolve(f"{case.model}/{version}")
-    except RegistryError:  # deleted since
-        return False
-    return True
-
-
-def _since_the_move(case: Case) -> Iterator[Entry]:
-    """The ledger's entries since the champion became it, the last first."""
-    entries = case.ledger.entries
-    moved = max((entry["index"] for entry in champions(entries)[-1:]), default=-1)
-    yield from (entry for entry in reversed(entries) if entry["index"] > moved)
+def _parameters(case: Case) -> dict[str, Any]:
+    return dict(open_conf(case.project / "conf", case.name)["parameters"])
 
 
 def _of_images(watched: Mapping[str, Any] | None) -> Iterator[Reason]:

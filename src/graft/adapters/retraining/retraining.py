@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from graft.adapters.layers import last_registered
+from graft.adapters.ledger.chain import Entry
 from graft.adapters.ledger.ledger import HOLD_BATCH, MADE_AGAIN
 from graft.adapters.promotion.case import Case, open_case
 from graft.adapters.promotion.evidence import called
 from graft.adapters.promotion.moving import note, settle
-from graft.adapters.promotion.outcomes import STANDS_ALREADY, SUPERSEDED
+from graft.adapters.promotion.outcomes import REFUSED, STANDS_ALREADY, SUPERSEDED
 from graft.adapters.registry import resolve
 from graft.adapters.retraining.basis import Reason
-from graft.adapters.retraining.reasons import Found, look_for_reasons
+from graft.adapters.retraining.reasons import Found, look_for_first, look_for_reasons
 from graft.adapters.retraining.turn import Turn, TurnTakenError, turn_to_retrain
 
 log = logging.getLogger("graft")
@@ -70,8 +71,10 @@ def retrain(call: Call) -> dict[str, Any]:
 def _retrain(call: Call, case: Case, turn: Turn) -> dict[str, Any]:
     number = settle(case)
     if number is None:
-        reason = Reason("no champion", f"{call.model} has no champion yet.", {})
-        return _train(call, case, turn, None, [reason])
+        first = look_for_first(case)
+        if first.refused:
+            return _still_refused(call.model, first.refused)
+        return _train(call, case, turn, None, first.reasons)
     champion = resolve(f"{call.model}/{number}")
     found = look_for_reasons(case, champion)
     told = {
@@ -91,10 +94,18 @@ def _retrain(call: Call, case: Case, turn: Turn) -> dict[str, Any]:
 
 def _stands(champion: str, found: Found) -> str:
     if found.refused:
-        return f"{found.refused} was made of all this and refused: {champion} stands."
+        refused = f"{found.refused['model']}/{found.refused['version']}"
+        return f"{refused} was made of all this and refused: {champion} stands."
     if found.made_again:
         return f"What has changed since {champion} was made gave it once more: it stands."
     return f"Nothing has changed since {champion} was made: it stands."
+
+
+def _still_refused(model: str, refusal: Entry) -> dict[str, Any]:
+    """No second training and no second entry; the code stays that of the refusal."""
+    version = f"{model}/{refusal['version']}"
+    said = f"{version} was made of all this and refused ({refusal['reason']}): no champion stands."
+    return {"outcome": REFUSED, "sentence": said, "challenger": version, "entry": refusal}
 
 
 def _hold(case: Case, champion: str, found: Found) -> dict[str, Any]:
