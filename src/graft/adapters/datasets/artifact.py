@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 """What a spreadsheet takes for more than text, and the mark that stops it."""
 
 
-def read_csv(path: Path) -> Any:
+def read_csv(path: Path | BytesIO) -> Any:
     """A table of texts, as they were before `_write_csv`."""
     import pandas as pd
 

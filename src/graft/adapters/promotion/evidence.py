@@ -1,19 +1,19 @@
 """What is recorded of a version: its card, its split, what it said of the test images.
 
 Each is bound by its digest to the version's tags before it is believed. To read a split or a tag
-needs no PyTorch, and does without.
+needs no PyTorch, and does without. What is there and cannot be read is no missing evidence: whoever
+reads raises `UnreadableCopyError` then.
 """
 
+import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from graft.adapters.layers import last_registered
 from graft.adapters.lineage.parents import known_before
 from graft.adapters.promotion.case import Case
+from graft.adapters.promotion.copies import copies
 from graft.adapters.registry import RegistryError
 from graft.vision.errors import DataError, GraftError
 from graft.vision.records import data_digest, digest_of
@@ -67,8 +67,8 @@ def card_of(case: Case, version: Any) -> "ModelCard":
     """The card that the version's identity was taken over."""
     from graft.vision.model import ModelCard
 
-    for path in _places(case, version, "model_card.json"):
-        card = ModelCard.from_record(json.loads(path.read_text()))
+    for data in copies(case, version, "model_card.json"):
+        card = ModelCard.from_record(json.loads(data))
         tags = version.tags
         parts = [tags.get("weights_sha256"), card.identity, tags.get("code_sha256")]
         if digest_of(parts) == tags.get("identity_sha256"):
@@ -78,17 +78,17 @@ def card_of(case: Case, version: Any) -> "ModelCard":
 
 def split_of(case: Case, version: Any) -> pd.DataFrame | None:
     """The split that the version was trained by; None where none is recorded that fits its tags."""
-    for path in _places(case, version, "split_manifest.parquet"):
-        rows = pd.read_parquet(path)
+    for data in copies(case, version, "split_manifest.parquet"):
+        rows = pd.read_parquet(io.BytesIO(data))
         learned = data_digest(rows[rows["split"] != "test"])
         if learned == version.tags.get("data_sha256"):
             return rows
     return None
 
 
-def logged(case: Case, version: Any, name: str) -> Path | None:
-    """A file that a version's run has logged for its task; None where it cannot be had."""
-    return next(_places(case, version, name), None)
+def logged(case: Case, version: Any, name: str) -> bytes | None:
+    """A file that a version's run has logged for its task; None where it has not."""
+    return next(copies(case, version, name), None)
 
 
 def threads_of(version: Any) -> int | None:
@@ -134,8 +134,8 @@ def _bound(card: "ModelCard", version: Any, split: pd.DataFrame | None) -> dict[
 
 
 def _predictions(case: Case, version: Any, split: pd.DataFrame | None) -> pd.DataFrame:
-    for path in _places(case, version, "test_predictions.parquet"):
-        table = pd.read_parquet(path)
+    for data in copies(case, version, "test_predictions.parquet"):
+        table = pd.read_parquet(io.BytesIO(data))
         if set(table["contender"]) == {version.tags.get("contender")} and _covers(table, split):
             return table
     raise _missing(version, "test_predictions.parquet", "of this model and its test images")
@@ -148,25 +148,6 @@ def _covers(table: pd.DataFrame, split: pd.DataFrame | None) -> bool:
     test = split[split["split"] == "test"]
     sides = [set(zip(rows["id"], rows["sha256"], strict=True)) for rows in (table, test)]
     return sides[0] == sides[1]
-
-
-def _places(case: Case, version: Any, name: str) -> Iterator[Path]:
-    """Where a file of a version may lie: with its run, or in the case's folders.
-
-    The case's are of this version only while its registration is the last one there.
-    """
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    task = case.task_name
-    try:
-        uri = f"runs:/{version.run_id}/{task}/{name}"
-        yield Path(download_artifacts(artifact_uri=uri))
-    except (MlflowException, OSError):
-        pass
-    standing = last_registered(case.project, case.name, task)
-    if standing.get("identity_sha256") == version.tags.get("identity_sha256"):
-        yield from (case.project / "data").glob(f"0[37]_*/{case.name}/{task}/{name}")
 
 
 def _missing(version: Any, name: str, which: str) -> EvidenceError:

@@ -1,5 +1,6 @@
 """What a champion was made of, as its run recorded it."""
 
+import io
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,7 @@ class Background:
         return {"images": len(self.images), "by_split": by_split, "data_sha256": digest}
 
     def _table(self, name: str, *columns: str) -> pd.DataFrame:
-        path = logged(self.case, self.version, name)
-        if path is None:
+        data = logged(self.case, self.version, name)
+        if data is None:
             return pd.DataFrame(columns=list(columns), dtype=str)
-        return read_csv(path)
+        return read_csv(io.BytesIO(data))
