@@ -114,15 +114,18 @@ def lay(folder: Path, backbone: BackboneOptions) -> tuple[Ground, Path]:
     rows = build_manifest(raw, pixels, options).manifest
     rows = rows.iloc[:: max(1, len(rows) // IMAGES)].head(IMAGES).reset_index(drop=True)
     rows = rows.assign(split="train", cluster=rows["id"])
-    card = describe_backbone(backbone)
-    task = {"name": "classification"}
+    return ground_of(folder, rows, options, backbone), raw
+
+
+def ground_of(
+    folder: Path, rows: pd.DataFrame, options: IngestionOptions, backbone: BackboneOptions
+) -> Ground:
+    """The ground of images that were ingested into ``folder / "pixels"`` and split."""
+    task, classes = {"name": "classification"}, class_table_of(rows, exclusive=True)
+    card, pixels = describe_backbone(backbone), folder / "pixels"
     view = Preprocessing.from_record(card["preprocessing"])
     policy = compose_policy(PolicyOptions(preset="natural"), view, choose_task(task)[0])
-    classes = class_table_of(rows, exclusive=True)
-    pixel_folder = folder / "pixels"
-    return lay_ground(
-        task, classes, rows, pixel_folder, options, backbone, card, policy, seed=0
-    ), raw
+    return lay_ground(task, classes, rows, pixels, options, backbone, card, policy, seed=0)
 
 
 class _Files(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):

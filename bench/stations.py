@@ -12,24 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from bench import Measure, Say, row
-from graft.vision.augmentation.options import PolicyOptions
-from graft.vision.augmentation.policies import compose_policy
+from bench.fine_tuning import ground_of
 from graft.vision.augmentation.sampling import Augmenter
 from graft.vision.backbones.options import BackboneOptions
-from graft.vision.backbones.weights import describe_backbone
 from graft.vision.contenders.fine_tuned import run_training
-from graft.vision.contenders.ground import Ground, lay_ground
+from graft.vision.contenders.ground import Ground
 from graft.vision.contenders.probe import extract_frozen_features, train_probe
 from graft.vision.data.manifest import build_manifest
 from graft.vision.data.near_copies import find_near_copies, open_fingerprints
 from graft.vision.data.options import IngestionOptions, SourceOptions
 from graft.vision.data.pixels import PixelStore
-from graft.vision.data.splits import class_table_of, split_manifest
+from graft.vision.data.splits import split_manifest
 from graft.vision.data.street_scenes import StreetScenesOptions, render_folder
 from graft.vision.features.engines import available_engines
 from graft.vision.features.options import FeatureExtractionOptions, ProbingOptions
-from graft.vision.preprocessing import Preprocessing
-from graft.vision.tasks import choose_task
 from graft.vision.training.options import FineTuningOptions
 
 SIGNS = IngestionOptions(source=SourceOptions(folder="signs", group_pattern=r"/(d\d+)_s\d+_\d+"))
@@ -58,12 +54,13 @@ def measure(say: Say) -> dict[str, Measure]:
     stations = Stations(say)
     with tempfile.TemporaryDirectory(prefix="graft-stations-") as name:
         folder = Path(name)
-        rows, classes, pixels = _ingest(stations, folder)
-        _learn(stations, folder, _lay(folder, rows, classes, 224), pixels)
+        rows, pixels = _ingest(stations, folder)
+        backbone = BackboneOptions(name="efficientnet_lite0", image_size_px=224, fit="squash")
+        _learn(stations, folder, ground_of(folder, rows, SIGNS, backbone), pixels)
     return stations.found
 
 
-def _ingest(stations: Stations, folder: Path) -> tuple[Any, Any, PixelStore]:
+def _ingest(stations: Stations, folder: Path) -> tuple[Any, PixelStore]:
     """Render, ingest cold and warm, find near copies, split."""
     options, raw = StreetScenesOptions(), folder / "raw"
     stations("render", "render the sample (scenes)", 224, lambda: render_folder(raw, options))
@@ -82,18 +79,7 @@ def _ingest(stations: Stations, folder: Path) -> tuple[Any, Any, PixelStore]:
     pairs = stations("near_copies", "find near copies, cold", count, copies)
     stations("near_copies_again", "find near copies, nothing new", count, copies)
     rows = split_manifest(found.manifest, pairs, SIGNS.split).split_manifest
-    return rows, class_table_of(rows, exclusive=True), pixels
-
-
-def _lay(folder: Path, rows: Any, classes: Any, size_px: int) -> Ground:
-    """The ground of the signs at one view size."""
-    backbone = BackboneOptions(name="efficientnet_lite0", image_size_px=size_px, fit="squash")
-    card = describe_backbone(backbone)
-    view = Preprocessing.from_record(card["preprocessing"])
-    task = {"name": "classification"}
-    policy = compose_policy(PolicyOptions(preset="natural"), view, choose_task(task)[0])
-    pixels = folder / "pixels"
-    return lay_ground(task, classes, rows, pixels, SIGNS, backbone, card, policy, seed=0)
+    return rows, pixels
 
 
 def _learn(stations: Stations, folder: Path, ground: Ground, pixels: PixelStore) -> None:

@@ -18,7 +18,7 @@ import pytest
 from kedro.framework.cli.cli import KedroCLI
 from test_whole_road import copy_project, draw_images
 
-from graft.vision.features.engines.graphs import NAMESPACE as GRAPHS
+from graft.vision.features import GRAPHS
 
 RAW, CASE = "data/01_raw/tiny", "tiny/classification"
 OVERLAY = "parameters/classification.yml"

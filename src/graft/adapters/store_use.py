@@ -16,14 +16,13 @@ from graft.vision.data.near_copies import open_fingerprints, question_of
 from graft.vision.data.options import DecodingOptions, IngestionOptions
 from graft.vision.data.pixels import PixelStore
 from graft.vision.errors import GraftError, StoreError
+from graft.vision.features import GRAPHS, WEIGHTS
 from graft.vision.store import ArrayStore, Entry
 from graft.vision.store.arrays import RULE
 from graft.vision.store.pruning import look_into, prune
 
 MEANS = "-means"
 """The ending of a namespace of features that holds means of maps."""
-WEIGHTS = "weights"
-"""In a rule of features: what computed them. Beside a converted graph: what it was made of."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class Stores:
 
     def _needs(self, use: Use, kind: str, namespace: str, key: str, entry: Entry) -> bool:
         if kind == "features" and WEIGHTS in entry.meta:  # a graph, beside the features it gives
-            return entry.meta[WEIGHTS] in self._weights[use.name]
+            return namespace == GRAPHS and entry.meta[WEIGHTS] in self._weights[use.name]
         return use.needs(kind, namespace, key)
 
     @cached_property

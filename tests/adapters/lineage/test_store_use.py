@@ -20,7 +20,8 @@ from graft.commands.store import store
 from graft.vision.data.options import DecodingOptions
 from graft.vision.data.pixels import PixelStore
 from graft.vision.errors import StoreError
-from graft.vision.features.engines.graphs import NAMESPACE, kept_graph
+from graft.vision.features import GRAPHS
+from graft.vision.features.engines.graphs import kept_graph
 from graft.vision.records import digest_of_file
 from graft.vision.store import ArrayStore
 
@@ -140,13 +141,15 @@ def test_prune__does_nothing_unless_told(project: Path) -> None:
 def keep_graphs(project: Path, weights: dict[str, str]) -> ArrayStore:
     """A graph of the weights of each namespace, and one that tells of none."""
     folder = project / STORES["features"]
-    graphs = ArrayStore(folder, NAMESPACE, {"graphs": NAMESPACE})
+    graphs = ArrayStore(folder, GRAPHS, {"graphs": GRAPHS})
     for name, digest in weights.items():
         with ArrayStore(folder, name, {"weights": digest}).writer():
             pass
         kept_graph(folder, {"weights": digest, "shape": name}, "fp32", lambda: None)
     with graphs.writer() as writer:
         writer.add("of an earlier version", np.ones(9, np.uint8))
+    with ArrayStore(folder, "graphs-1").writer() as writer:
+        writer.add("of an earlier form", np.ones(9, np.uint8), {"weights": "a" * 64})
     return graphs
 
 
@@ -157,7 +160,7 @@ def test_graphs__stay_with_the_features_of_their_weights(
     monkeypatch.setattr("graft.vision.features.engines.graphs.openvino", MagicMock())
     monkeypatch.setattr("graft.vision.features.engines.graphs._machine", lambda _: [])
     graphs = keep_graphs(project, {"now": "a" * 64, "old": "b" * 64, "gone": "c" * 64})
-    row = next(r for r in command(project, "stat", "--json") if r["namespace"] == NAMESPACE)
+    row = next(r for r in command(project, "stat", "--json") if r["namespace"] == GRAPHS)
     assert row["used_by"] == ["a/classification"]
     uses(project).prune(-1, remove=True)
     graphs.refresh()
@@ -167,3 +170,4 @@ def test_graphs__stay_with_the_features_of_their_weights(
     cases.prune(-1, remove=True)
     graphs.refresh()
     assert [entry.meta["weights"][0] for entry in graphs.entries().values()] == ["a"]
+    assert not ArrayStore(project / STORES["features"], "graphs-1").entries()

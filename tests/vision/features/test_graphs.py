@@ -8,9 +8,9 @@ import torch
 from tiny_ground import VIEW_PX
 
 from graft.vision.contenders.ground import Ground
+from graft.vision.features import GRAPHS
 from graft.vision.features.engines import choose_engine
 from graft.vision.features.engines import openvino as engine
-from graft.vision.features.engines.graphs import NAMESPACE
 from graft.vision.records import Array
 
 pytest.importorskip("openvino")
@@ -60,7 +60,7 @@ def test_kept_graph__that_is_damaged_is_converted_again(
     ground: Ground, tmp_path: Path, converted: list[object]
 ) -> None:
     wanted = features(ground, tmp_path)
-    (shard,) = (tmp_path / NAMESPACE).glob("*.bin")
+    (shard,) = (tmp_path / GRAPHS).glob("*.bin")
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)

@@ -14,6 +14,7 @@ from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.backbones.weights import digest_state
 from graft.vision.data.pixels import PixelStore
 from graft.vision.errors import HarmonyError
+from graft.vision.features import WEIGHTS
 from graft.vision.features.engines import Engine, choose_engine, engine_identity
 from graft.vision.features.options import FeatureExtractionOptions
 from graft.vision.memory import AtOnce, is_out_of_memory
@@ -156,7 +157,7 @@ def feature_rule(
         "view": preprocessing.digest,
         "architecture": model.backbone.contract.architecture,
         "maps": getattr(model.backbone, "reductions", None),
-        "weights": digest_state(dict(model.backbone.state_dict())),
+        WEIGHTS: digest_state(dict(model.backbone.state_dict())),
         # Sums over batches of another size end in other bits.
         "engine": f"{engine} in batches of {options.batch_size}",
     }

@@ -10,7 +10,7 @@ import torch
 
 from graft.vision.backbones.pyramid import Pyramid
 from graft.vision.errors import OptionsError
-from graft.vision.features.engines.graphs import NAMESPACE
+from graft.vision.features import GRAPHS
 from graft.vision.features.engines.openvino import OpenVinoEngine
 from graft.vision.features.engines.plain import CompiledEngine, CudaEngine, TorchEngine
 from graft.vision.model import GraftedModel
@@ -77,7 +77,7 @@ def engine_identity(model: GraftedModel, name: str = "auto", precision: Precisio
     """The name of the engine that `choose_engine` would build here, without building it."""
     chosen, computed = _chosen(model, name, precision)
     if chosen == "openvino":
-        return f"openvino {version('openvino')} {NAMESPACE} {computed}"
+        return f"openvino {version('openvino')} {GRAPHS} {computed}"
     return f"{chosen} {torch.__version__} {computed}"
 
 

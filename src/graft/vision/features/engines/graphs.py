@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from graft.vision.errors import OptionsError
+from graft.vision.features import GRAPHS, WEIGHTS
 from graft.vision.records import digest_of
 from graft.vision.store import ArrayStore
 
-NAMESPACE = "graphs-2"
-WEIGHTS = "weights"
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 """OpenVINO's names of precisions. Left to itself, it chooses by machine."""
 
@@ -53,7 +52,7 @@ def kept_graph(
     if folder is None:
         written = _written(core, convert(), settings)
         return core.import_model(written, "CPU", settings)
-    store = ArrayStore(folder, NAMESPACE, {"graphs": NAMESPACE})
+    store = ArrayStore(folder, GRAPHS, {"graphs": GRAPHS})
     key = digest_of({**identity, **settings, "machine": _machine(core)})
     if store.missing([key]):
         written = _written(core, convert(), settings)

@@ -11,7 +11,8 @@ import torch
 
 from graft.vision.backbones.weights import digest_state
 from graft.vision.errors import OptionsError
-from graft.vision.features.engines.graphs import NAMESPACE, kept_graph, openvino
+from graft.vision.features import GRAPHS, WEIGHTS
+from graft.vision.features.engines.graphs import kept_graph, openvino
 from graft.vision.model import GraftedModel
 from graft.vision.records import Array
 
@@ -43,7 +44,7 @@ def _identity(model: GraftedModel, shape: tuple[int, ...]) -> dict[str, object]:
         "architecture": model.backbone.contract.architecture,
         "maps": getattr(model.backbone, "reductions", None),
         "contract": model.backbone.contract.model_dump(mode="json"),
-        "weights": digest_state(dict(model.backbone.state_dict())),
+        WEIGHTS: digest_state(dict(model.backbone.state_dict())),
         "shape": shape,
         "versions": [version(name) for name in ("openvino", "torch", "timm")],
     }
@@ -104,7 +105,7 @@ class OpenVinoEngine:
         Args:
             kept: the folder of a store where compiled graphs are kept.
         """
-        self.name = f"openvino {version('openvino')} {NAMESPACE} {precision}"
+        self.name = f"openvino {version('openvino')} {GRAPHS} {precision}"
         channels = model.backbone.contract.channels
         self._shape = (max(1, batch_size // 2), size_px, size_px, channels)
         identity = _identity(model, self._shape)
