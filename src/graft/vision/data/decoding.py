@@ -45,6 +45,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 ASPECT_MAX = 50
 SCANS_MAX = 100
+_SCAN = re.compile(b"\xff\xda")
 TILE_PIXELS_MAX = 1 << 24
 # Formats of photographs and scans. Others (EPS, PDF, game textures) need outside programs or odd
 # amounts of memory, and are refused unread. MPO opens as JPEG; named here, Pillow knows no opener.
@@ -173,7 +174,7 @@ def refuse_hidden_work(image: Image.Image, data: bytes) -> None:
 
     Each scan of a JPEG goes over all of it; a tile of a TIFF is decoded whole.
     """
-    if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > SCANS_MAX:
+    if image.format in ("JPEG", "MPO") and (scans := len(_SCAN.findall(data))) > SCANS_MAX:
         raise UnusableImageError("too many scans", found=scans, allowed=SCANS_MAX)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         tile_px = image.tag_v2.get(322, 0) * image.tag_v2.get(323, 0)

@@ -112,7 +112,7 @@ def _extract(
         size_px, batch = preprocessing.size_px, options.batch_size
         engine = choose_engine(model, size_px, batch, options.engine, options.precision, folder)
         kind = stored_kind(model)
-        _compute(todo, pixels, preprocessing, engine, store, options.batch_size, augment, kind)
+        _compute(todo, pixels, preprocessing, engine, store, augment, kind)
     return FrozenFeatures(table, folder, len(todo))
 
 
@@ -183,7 +183,6 @@ def _compute(
     preprocessing: Preprocessing,
     engine: Engine,
     store: ArrayStore,
-    batch_size: int,
     augment: Augment | None,
     kind: type[np.floating[Any]],
 ) -> None:
@@ -196,9 +195,9 @@ def _compute(
             return augment(found, sample_id, view)
         return view_of(found, preprocessing)
 
-    rows = list(zip(todo["id"], todo["sha256"], todo["view"], strict=True))
+    rows, size = list(zip(todo["id"], todo["sha256"], todo["view"], strict=True)), engine.at_once
     keys = iter(todo["key"])
-    chunks = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
+    chunks = (rows[start : start + size] for start in range(0, len(rows), size))
     progress = tqdm(total=len(rows), desc="features", mininterval=2, leave=False, disable=None)
     with store.writer() as writer, progress:
         for views in made_ahead(make, chunks, workers=2):

@@ -111,7 +111,8 @@ class Sight:
                 todo = [sha256 for sha256 in missing if sha256 not in maps]
                 for sha256 in (sha256 for sha256 in missing if sha256 in maps):
                     writer.add(sha256, mean_over_places(maps.read(sha256), self._shapes))
-                seen = self._embed(StoredPixels(self.pixels, todo))
+                # Without an engine where there is nothing to compute.
+                seen = self._embed(StoredPixels(self.pixels, todo)) if todo else ()
                 for sha256, embedding in zip(todo, seen, strict=True):
                     writer.add(sha256, embedding)
         return _stacked([means.read(sha256) for sha256 in rows["sha256"]])
@@ -119,7 +120,7 @@ class Sight:
     def _embed(self, images: Iterable[Array]) -> Iterator[Array]:
         views = (view_of(pixels, self.preprocessing) for pixels in images)
         kind = stored_kind(self.model)
-        for part in _parts(views, self.options.batch_size):
+        for part in _parts(views, self._engine.at_once):
             for feature in as_stored(self._engine.features(part), kind):
                 yield mean_over_places(feature, self._shapes)
 

@@ -34,9 +34,11 @@ class Engine(Protocol):
 
     name: str
     """With the version and the precision of what computes: other ones give other last bits."""
+    at_once: int
+    """Views that keep all of the machine busy."""
 
     def features(self, views: Array) -> Array:
-        """(N, S, S, C) uint8 views, N at most the batch size, to (N, D) float32."""
+        """(N, S, S, C) uint8 views to (N, D) float32."""
 
 
 ENGINES: dict[str, Callable[[GraftedModel, int, int, str, Path | None], Engine]] = {

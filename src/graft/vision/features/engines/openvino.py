@@ -90,8 +90,17 @@ def _read_traced(traced: Any, example: torch.Tensor) -> Any:
     return reader.convert(reader.load(decoder))
 
 
+PART = 4
+"""Views of a request: what lies between the layers of so many stays in a core's cache. Of 1 to 32
+views none took less of the CPU, by EfficientNets, ResNets, Inception and ViT."""
+
+
 class OpenVinoEngine:
-    """One request per core, each on a part of the batch: no core waits for another."""
+    """One request per core, each on a part of the views: no core waits for another.
+
+    Attributes:
+        at_once: of so many views each core has a part.
+    """
 
     def __init__(
         self,
@@ -107,10 +116,11 @@ class OpenVinoEngine:
         """
         self.name = f"openvino {version('openvino')} {GRAPHS} {precision}"
         channels = model.backbone.contract.channels
-        self._shape = (max(1, batch_size // 2), size_px, size_px, channels)
+        self._shape = (min(PART, batch_size), size_px, size_px, channels)
         identity = _identity(model, self._shape)
         graph = kept_graph(kept, identity, precision, lambda: _converted(model, self._shape))
         self._queue = openvino().AsyncInferQueue(graph)
+        self.at_once = self._shape[0] * len(self._queue)
         self._queue.set_callback(self._collect)
         self._results: dict[int, Array] = {}
 

@@ -33,7 +33,7 @@ class TorchEngine:
             kept: of no use here: nothing is built that takes long.
         """
         self.name = f"{self.kind} {torch.__version__} {precision}"
-        self._batch_size, self._is_bf16 = batch_size, precision == "bf16"
+        self.at_once, self._is_bf16 = batch_size, precision == "bf16"
         # A copy: another layout gives other last bits to whoever else uses the model.
         copied = copy.deepcopy(model.eval()).to(self.device)
         self._model = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -41,7 +41,7 @@ class TorchEngine:
     def features(self, views: Array) -> Array:
         """(N, S, S, C) uint8 to (N, D) float32."""
         # Batches of one size only: kernels chosen by size would give other last bits.
-        filled = np.zeros((max(len(views), self._batch_size), *views.shape[1:]), np.uint8)
+        filled = np.zeros((max(len(views), self.at_once), *views.shape[1:]), np.uint8)
         filled[: len(views)] = views
         with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, self._is_bf16):
             batch = torch.from_numpy(filled).permute(0, 3, 1, 2)
