@@ -1,8 +1,8 @@
 """A timm model without its classifier, with its contract and named stages."""
 
 import warnings
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import timm
@@ -80,6 +80,14 @@ def new_architecture(architecture: str, channels: int) -> nn.Module:
         except TypeError:  # another family, which stays at its size
             pass
     return _create(architecture, channels)
+
+
+@cache
+def tensor_shapes(architecture: str) -> Mapping[str, tuple[int, ...]]:
+    """Name and shape of each tensor of a timm model, with its classifier, in order."""
+    with torch.random.fork_rng(devices=[]):  # asked for once or twice, what is drawn is the same
+        model = timm.create_model(architecture, pretrained=False)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def config_of(architecture: str) -> Any:

@@ -4,10 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import timm
-import torch
-
-from graft.vision.backbones.backbone import config_of
+from graft.vision.backbones.backbone import config_of, tensor_shapes
 from graft.vision.backbones.options import BackboneOptions
 from graft.vision.backbones.packaged import PACKAGES, map_by_order
 from graft.vision.backbones.weight_files import State, read_weights
@@ -49,8 +46,6 @@ def _from_package(options: BackboneOptions, architecture: str) -> tuple[Origin, 
         )
     package = PACKAGES[options.name]
     state = read_weights(package.path(), package.sha256)
-    with torch.device("meta"):  # names and shapes will do
-        full = timm.create_model(architecture, pretrained=False)
     origin = Origin(
         package.origin,
         package.sha256,
@@ -58,7 +53,7 @@ def _from_package(options: BackboneOptions, architecture: str) -> tuple[Origin, 
         or "Apache-2.0 (of the original TensorFlow weights; the package states none)",
         options.pretrained_on or "ImageNet-1k",
     )
-    return origin, map_by_order(state, full, options.name)
+    return origin, map_by_order(state, tensor_shapes(architecture), options.name)
 
 
 def _from_hub(options: BackboneOptions, architecture: str) -> tuple[Origin, State]:

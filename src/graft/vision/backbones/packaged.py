@@ -72,18 +72,20 @@ PACKAGES = {
 
 
 def map_by_order(
-    state: Mapping[str, torch.Tensor], model: torch.nn.Module, name: str
+    state: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]], name: str
 ) -> dict[str, torch.Tensor]:
     """Give each tensor the model's name at its place: the packages use other names, same order.
+
+    Args:
+        shapes: of the model's tensors, by their names.
 
     Raises:
         WeightsError: when count or shapes differ.
     """
-    ours = model.state_dict()
-    if [tuple(t.shape) for t in state.values()] != [tuple(t.shape) for t in ours.values()]:
+    if [tuple(t.shape) for t in state.values()] != list(shapes.values()):
         raise WeightsError(
             f"the weights of {name} do not fit the architecture in order",
             found=f"{len(state)} tensors",
-            allowed=f"{len(ours)} tensors of the same shapes",
+            allowed=f"{len(shapes)} tensors of the same shapes",
         )
-    return dict(zip(ours, state.values(), strict=True))
+    return dict(zip(shapes, state.values(), strict=True))

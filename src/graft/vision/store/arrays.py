@@ -1,13 +1,14 @@
 """Arrays by key: what readers and writers of a store hold in hand."""
 
 import fcntl
+import io
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -77,21 +78,32 @@ class ArrayStore:
 
         Adding a damaged one again puts the new array in its place.
         """
-        return [key for key in dict.fromkeys(keys) if not self.holds(key)]
+        with ExitStack() as opened:
+            shards: dict[int, IO[bytes]] = {}
+
+            def bytes_of(entry: Entry) -> bytes:
+                if entry.shard not in shards:
+                    shards[entry.shard] = opened.enter_context(self._opened(entry.shard))
+                return _bytes_in(shards[entry.shard], entry)
+
+            return [key for key in dict.fromkeys(keys) if not self._holds(key, bytes_of)]
 
     def holds(self, key: str) -> bool:
         """Whether the array is there with the bytes that were written; read once per process."""
+        return self._holds(key, self._bytes_of)
+
+    def _holds(self, key: str, bytes_of: Callable[[Entry], bytes]) -> bool:
         entry = self._index.get(key)
         if entry is None or entry.place in self._damaged:
             return False
         if entry.place in self._whole:
             return True
         # Read and not mapped: pages that are merely compared would count as memory in use.
-        raw = self._bytes_of(entry)
+        raw = bytes_of(entry)
         if len(raw) != entry.bytes:  # pruned since the index was read: it lies elsewhere now
             self.refresh()
             entry = self._index.get(key)
-            raw = b"" if entry is None else self._bytes_of(entry)
+            raw = b"" if entry is None else bytes_of(entry)
         return entry is not None and self._is_whole(entry, raw)
 
     def entry(self, key: str) -> Entry:
@@ -172,12 +184,15 @@ class ArrayStore:
         return entry.place in self._whole
 
     def _bytes_of(self, entry: Entry) -> bytes:
+        with self._opened(entry.shard) as shard:
+            return _bytes_in(shard, entry)
+
+    def _opened(self, shard: int) -> IO[bytes]:
+        """The bytes of a shard; none where it is gone."""
         try:
-            with self.shard_file(entry.shard).open("rb", buffering=0) as shard:
-                shard.seek(entry.offset)
-                return shard.read(entry.bytes) or b""
+            return self.shard_file(shard).open("rb", buffering=0)
         except FileNotFoundError:
-            return b""
+            return io.BytesIO()
 
     def _mapped(self, entry: Entry) -> Array:
         """The bytes of an array as they lie on disk; fewer where the shard is cut or gone."""
@@ -213,3 +228,8 @@ class ArrayStore:
             part = file.with_suffix(".part")
             part.write_text(json.dumps(self.rule, indent=2) + "\n")
             part.replace(file)
+
+
+def _bytes_in(shard: IO[bytes], entry: Entry) -> bytes:
+    shard.seek(entry.offset)
+    return shard.read(entry.bytes) or b""
