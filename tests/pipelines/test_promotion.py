@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -264,6 +265,28 @@ def test_promote__takes_uncommitted_code_with_a_recorded_reason_only(registry: R
     done = promote(registry.case, MODEL, override="a demonstration")
     assert done["outcome"] == "promoted"
     assert done["entry"]["evidence"]["override"] == "a demonstration"
+
+
+@pytest.mark.usefixtures("here")
+def test_promote__takes_code_that_was_committed_as_it_ran(registry: Registry) -> None:
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        command = ["git", "-C", str(registry.case.project), *who, *words]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    registry.register(some(9), seed=1, dirty="true")
+    run = resolve(MODEL + "@challenger").run_id
+    git("init", "-q")
+    git("commit", "-qm", "before the run", "--allow-empty")
+    mlflow.MlflowClient().set_tag(run, "git.commit", git("rev-parse", "HEAD"))
+    git("add", "written")
+    mlflow.MlflowClient().set_tag(run, "git.tree", git("write-tree"))
+    refused = promote(registry.case, MODEL)
+    assert refused["refused_by"] == ["committed_code"]
+    assert "commit it as it ran and promote again" in refused["reason"]
+    git("commit", "-qm", "after it")
+    assert promote(registry.case, MODEL)["outcome"] == "promoted"
 
 
 @pytest.mark.usefixtures("here")

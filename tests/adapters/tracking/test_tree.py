@@ -9,6 +9,7 @@ from graft.adapters.tracking.difference import uncommitted_diff
 from graft.adapters.tracking.tree import (
     check_out,
     commit_exists,
+    committed_since,
     file_at,
     rebuilt_tree,
     working_tree,
@@ -78,3 +79,19 @@ def test_commit__is_asked_of_git(tree: Path, tmp_path: Path) -> None:
     assert file_at(tree, commit, "new.py") is None
     assert rebuilt_tree(tree, "0" * 40, "") is None
     assert not commit_exists(tmp_path, commit)
+
+
+def test_committed_since__finds_the_first_commit_of_that_very_tree(tree: Path) -> None:
+    before, ran = git(tree, "rev-parse", "HEAD"), working_tree(tree, uncommitted_diff(tree))
+    assert committed_since(tree, ran, before) is None
+    git(tree, "add", "--all")
+    git(tree, "commit", "-qm", "what ran")
+    found = git(tree, "rev-parse", "HEAD")
+    git(tree, "commit", "-qm", "nothing more", "--allow-empty")
+    assert committed_since(tree, ran, before) == found
+    (tree / "plain.txt").write_text("edited since\n")
+    git(tree, "commit", "-qam", "another tree")
+    assert committed_since(tree, ran, before) == found
+    assert committed_since(tree, "unknown", before) is None
+    assert committed_since(tree, ran, "unknown") is None
+    assert committed_since(tree.parent, ran, before) is None

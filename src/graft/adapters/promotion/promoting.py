@@ -1,6 +1,7 @@
 """`kedro model promote` and `compare`: the rule put to a registered version."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from graft.adapters.ledger.chain import Entry
@@ -12,6 +13,8 @@ from graft.adapters.promotion.loading import check_loads, judge_again
 from graft.adapters.promotion.moving import move, moved_outside, note, settle
 from graft.adapters.promotion.outcomes import PROMOTED, REFUSED, STANDS_ALREADY, SUPERSEDED
 from graft.adapters.registry import CHALLENGER, AlteredModelError, RegistryError, resolve
+from graft.adapters.tracking.facts import TREE
+from graft.adapters.tracking.tree import committed_since
 from graft.vision.promotion.decision import compare, decide
 from graft.vision.promotion.options import PromotionOptions
 from graft.vision.promotion.records import Check, Judged
@@ -90,7 +93,7 @@ def _decide(
     except EvidenceError as error:
         return _refused(case, version, standing, Check("evidence", False, str(error))), {}
     loads, evidence = check_loads(case, version, challenger)
-    checks = [_check_alias(outside), _check_code(version, override), loads]
+    checks = [_check_alias(outside), _check_code(case.project, version, override), loads]
     champion: Judged | None = None
     if standing is not None:
         try:
@@ -117,16 +120,20 @@ def _judge_champion(case: Case, standing: str, challenger: Judged) -> Judged:
     return judge_again(case, version, challenger)
 
 
-def _check_code(version: Any, override: str | None) -> Check:
-    """A7: what is not committed cannot be rebuilt."""
+def _check_code(project: Path, version: Any, override: str | None) -> Check:
+    """A7: what is not committed cannot be rebuilt. What ran may be committed afterwards: a run that
+    is repeated would give this very version again, and not another one."""
     tags = run_tags(version)
     dirty, commit = tags.get("git.dirty", "unknown"), tags.get("git.commit", "unknown")
     if dirty == "false":
         return Check("committed_code", True, f"its run had committed code, {commit[:12]}")
+    since = committed_since(project, tags.get(TREE, "unknown"), commit)
+    if since:
+        return Check("committed_code", True, f"its run's code was committed since, {since[:12]}")
     state = "uncommitted code" if dirty == "true" else "code of no known commit"
     if override:
         return Check("committed_code", True, f"its run had {state}; overridden: {override}")
-    said = f"its run had {state}; commit and run again, or give --override REASON"
+    said = f"its run had {state}; commit it as it ran and promote again, or give --override REASON"
     return Check("committed_code", False, said)
 
 

@@ -18,7 +18,7 @@ from graft.vision.errors import DataError
 from graft.vision.records import digest_of
 
 REFUSE = "refuse"
-OUTSIDE = ("alias", "evidence", "load")
+OUTSIDE = ("alias", "committed_code", "evidence", "load")
 """Rules about what lies outside a model: mended there, after which it may well be promoted."""
 
 

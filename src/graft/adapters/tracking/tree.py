@@ -58,6 +58,13 @@ def commit_exists(project: Path, commit: str) -> bool:
     return Git(project)("cat-file", "-e", f"{commit}^{{commit}}") is not None
 
 
+def committed_since(project: Path, tree: str, commit: str) -> str | None:
+    """The first commit made since this one that holds exactly this tree, on whatever branch."""
+    git, lines = Git(project), ("log", "--all", "--reverse", "--format=%T %H")
+    said = git(*lines, f"^{commit}") or b""
+    return next((c for t, c in map(str.split, said.decode().splitlines()) if t == tree), None)
+
+
 def file_at(project: Path, commit: str, name: str) -> bytes | None:
     """A file of the project as a commit has it."""
     return Git(project)("show", f"{commit}:./{name}")
