@@ -29,6 +29,8 @@ from graft.adapters.export.reading import CARD, WEIGHTS
 from graft.adapters.export.schemas import bom_faults
 from graft.adapters.export.verifying import verify
 from graft.adapters.export.writing import export_version
+from graft.adapters.lineage.registered import registered_files
+from graft.adapters.registry import AlteredModelError
 from graft.vision.errors import DataError
 from graft.vision.records import digest_of_file
 
@@ -339,6 +341,19 @@ def test_export__does_not_write_over_what_is_no_export(asked: Asked, tmp_path: P
     with pytest.raises(DataError, match="not empty and holds no export"):
         export_version(asked, tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_export__refuses_other_bytes_than_were_registered(asked: Asked, tmp_path: Path) -> None:
+    with registered_files(asked.version) as registered:  # where they lie
+        (weights,) = registered.rglob("model.safetensors")
+        kept = weights.read_bytes()
+        weights.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+        try:
+            with pytest.raises(AlteredModelError, match="is not what was registered"):
+                export_version(asked, tmp_path / "altered")
+        finally:
+            weights.write_bytes(kept)
+    assert not any((tmp_path / "altered").glob("*"))
 
 
 def test_export__may_be_written_anew(asked: Asked, tmp_path: Path) -> None:

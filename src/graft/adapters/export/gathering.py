@@ -27,7 +27,8 @@ from graft.adapters.ledger import Ledger
 from graft.adapters.ledger.ledger import now
 from graft.adapters.lineage import DIGEST_TAG, FILES, IMAGES, RECORD, UNKNOWN
 from graft.adapters.lineage.reading import artifact_of_run, read_beside, read_lineage
-from graft.adapters.lineage.registered import manifest_of, registered_files
+from graft.adapters.lineage.registered import manifest_of
+from graft.adapters.registry import verified
 
 OUTPUTS = (
     "class_table", "split_manifest", "quality_report", "quarantine", "leaks", "backbone_card",
@@ -53,7 +54,12 @@ class Asked:
 
 
 def gather(asked: Asked, folder: Path) -> None:
-    """Write all that documents are made of. Raises `DataError` where there is no record."""
+    """Write all that documents are made of.
+
+    Raises:
+        DataError: where there is no record.
+        AlteredModelError: where the registered files hold other bytes than were registered.
+    """
     record = read_lineage(asked.version, asked.project)
     lineage = folder / LINEAGE
     lineage.mkdir(parents=True)
@@ -109,9 +115,9 @@ def _with_digest(copies: list[bytes | None], sha256: str) -> bytes | None:
 
 
 def _copy_registered(asked: Asked, target: Path) -> list[str]:
-    """Returns what was left out."""
+    """Returns what was left out. Raises `AlteredModelError` for other bytes than registered."""
     left_out = [] if asked.weights else [WEIGHTS]
-    with registered_files(asked.version) as source:
+    with verified(asked.version) as source:
         for name in manifest_of(source):
             if name not in left_out:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
