@@ -23,8 +23,8 @@ def row(
 def measure(name: str) -> dict[str, Measure]:
     """Run one bench here. In no ``__main__``, so that a process that is spawned finds it.
 
-    On one core, but for a GPU's: threads that share what computes would be told longer times by
-    the clock of each, ours, which overlap, more than the usual way's.
+    On one core, but for a GPU's: two threads that share what computes each count the time in which
+    the other does, and ours, which overlap, would count more of it than the usual way's.
     """
     if name != "gpu" and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

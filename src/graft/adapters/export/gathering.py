@@ -27,7 +27,7 @@ from graft.adapters.ledger import Ledger
 from graft.adapters.ledger.ledger import now
 from graft.adapters.lineage import DIGEST_TAG, FILES, IMAGES, RECORD, UNKNOWN
 from graft.adapters.lineage.reading import artifact_of_run, read_beside, read_lineage
-from graft.adapters.lineage.registered import manifest_of
+from graft.adapters.lineage.registered import BESIDE
 from graft.adapters.registry import verified
 
 OUTPUTS = (
@@ -118,10 +118,11 @@ def _copy_registered(asked: Asked, target: Path) -> list[str]:
     """Returns what was left out. Raises `AlteredModelError` for other bytes than registered."""
     left_out = [] if asked.weights else [WEIGHTS]
     with verified(asked.version) as source:
-        for name in manifest_of(source):
-            if name not in left_out:
+        for path in sorted(path for path in source.rglob("*") if path.is_file()):
+            name = path.relative_to(source).as_posix()
+            if name not in BESIDE and name not in left_out:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / name, target / name)
+                shutil.move(path, target / name)  # out of a copy that is ours
     return left_out
 
 

@@ -17,7 +17,8 @@ TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 def load_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
     """All cells as text, indexed by their row in the file, of which the header is the first.
 
-    Blank rows are left out. ``attrs["encoding"]`` says how the file was read.
+    Blank rows are left out; a column without a name is called by its place. ``attrs["encoding"]``
+    says how the file was read.
 
     Raises:
         DataError: when the file is no table, a row holds more cells than the header names, or a

@@ -16,6 +16,10 @@ from graft.vision.features.engines.graphs import kept_graph, openvino
 from graft.vision.model import GraftedModel
 from graft.vision.records import Array
 
+PART = 4
+"""Views of a request: what lies between the layers of so many stays in a core's cache. Lite0 takes
+least of the CPU so, of 1 to 32; B0, ResNets, Inception and ViT differ by noise."""
+
 
 class _FromViews(torch.nn.Module):
     """Takes views as they lie in memory, (N, S, S, C)."""
@@ -88,11 +92,6 @@ def _read_traced(traced: Any, example: torch.Tensor) -> Any:
     reader = FrontEndManager().load_by_framework("pytorch")
     decoder = TorchScriptPythonDecoder(traced, example_input=example)  # must outlive the reading
     return reader.convert(reader.load(decoder))
-
-
-PART = 4
-"""Views of a request: what lies between the layers of so many stays in a core's cache. Of 1 to 32
-views none took less of the CPU, by EfficientNets, ResNets, Inception and ViT."""
 
 
 class OpenVinoEngine:
