@@ -6,7 +6,7 @@ from torch import nn
 
 from graft.vision.training import precision
 from graft.vision.training.options import FineTuningOptions
-from graft.vision.training.precision import Precision, fast_depthwise, linear_head_in_fp32
+from graft.vision.training.precision import Precision, fast_convolutions, linear_head_in_fp32
 
 
 class Kinds(nn.Module):
@@ -26,11 +26,11 @@ class Kinds(nn.Module):
 
 
 @pytest.mark.parametrize(("dilation", "kind"), [(1, torch.bfloat16), (2, torch.float32)])
-def test_fast_depthwise__widens_what_it_does_not_know_and_leaves_nothing_behind(
+def test_fast_convolutions__widens_what_it_does_not_know_and_leaves_nothing_behind(
     dilation: int, kind: torch.dtype
 ) -> None:
     model, maps = Kinds(dilation), torch.rand(2, 3, 8, 8)
-    with fast_depthwise(model), torch.autocast("cpu", torch.bfloat16):
+    with fast_convolutions(model), torch.autocast("cpu", torch.bfloat16):
         model(maps).backward()
     assert model.kinds == [torch.bfloat16, kind]
     assert all(parameter.grad.dtype == torch.float32 for parameter in model.parameters())

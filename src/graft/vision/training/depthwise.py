@@ -1,13 +1,20 @@
 """Depthwise convolutions that learn, on a CPU, at a multiple of the usual speed.
 
-oneDNN's gradient of a depthwise weight larger than 3x3 takes nine times as long as the forward pass
-in fp32 and fifty times in bf16; that of the maps before a strided one, twenty times in bf16. Those
-of 3x3 weights, and of maps at stride 1, are quick. So a larger weight's gradient is put together
-from those of its 3x3 parts, and that of the maps before a strided one is a forward pass over the
-given gradient with zeros between: the same sums in another order (compared in tests).
+oneDNN's forward pass of them is quick, in bf16 too; what it does with zeros on one side alone, and
+its gradients, are many times slower. So both gradients are put together from forward passes: the
+same sums in another order (compared in tests).
+
+- Zeros that differ before and after: as many on both sides, and outputs that are too many left out.
+- The gradient of the maps: the turned weight over the given gradient. Before a stride, each place
+  of a step meets its own part of the weight alone, which is a convolution without a stride.
+- The gradient of the weight, which in oneDNN takes nine times as long as the forward pass where it
+  is larger than 3x3 (fifty times in bf16): the given gradient as a weight over the maps, image by
+  image. Up to 3x3 the library's own is quick.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -17,11 +24,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from graft.vision.training.forwards import Forward
+from graft.vision.training.pointwise import summed
 
-PART = 3
-"""The largest side of a weight whose gradient is computed fast."""
-CHUNK_BYTES = 1 << 21
-"""Of maps that are looked at together: they are read several times, and are to stay in cache."""
+SMALL = 3
+"""The largest side of a weight whose gradient the library computes fast."""
 KINDS = (nn.Conv2d, Conv2dSame)
 """Convolutions whose mathematics are known; others may change their weights as they run."""
 
@@ -43,7 +49,7 @@ def can_be_fast(module: nn.Conv2d) -> bool:
         and module.dilation == (1, 1)
         and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
-        and all(side >= PART and side % 2 for side in module.kernel_size)
+        and all(side >= SMALL and side % 2 for side in module.kernel_size)
     )
 
 
@@ -84,11 +90,8 @@ class _Depthwise(torch.autograd.Function):
         ctx.save_for_backward(maps, weight)
         ctx.way = way
         shift = None if bias is None else bias.to(maps.dtype)
-        padding = way.before
-        if way.before != way.after:
-            maps, padding = _padded(maps, way), (0, 0)
         with torch.autocast(maps.device.type, enabled=False):
-            return F.conv2d(maps, weight, shift, way.stride, padding, 1, len(weight))
+            return _convolved(maps, weight, shift, way)
 
     @staticmethod
     @once_differentiable
@@ -99,70 +102,87 @@ class _Depthwise(torch.autograd.Function):
         return (
             _of_maps(given, maps, weight, ctx.way) if of_maps else None,
             _of_weight(given, maps, weight, ctx.way) if of_weight else None,
-            given.sum(dim=(0, 2, 3)).float() if of_bias else None,
+            summed(given) if of_bias else None,
             None,
         )
+
+
+def _convolved(
+    maps: torch.Tensor, weight: torch.Tensor, shift: torch.Tensor | None, way: Way
+) -> torch.Tensor:
+    """The forward pass; what it gives may be a part of a larger tensor."""
+    padding, skipped, sizes = [], [], []
+    for axis, (step, before, after) in enumerate(zip(*way, strict=True)):
+        skipped.append(max(0, math.ceil((after - before) / step)))
+        padding.append(before + step * skipped[axis])
+        around = maps.shape[2 + axis] + before + after - weight.shape[2 + axis]
+        sizes.append(around // step + 1)
+    if any(zeros >= side for zeros, side in zip(padding, weight.shape[2:], strict=True)):
+        return F.conv2d(_padded(maps, way), weight, shift, way.stride, 0, 1, len(weight))
+    found = F.conv2d(maps, weight, shift, way.stride, padding, 1, len(weight))
+    return _cut(found, skipped, sizes)
+
+
+def _cut(maps: torch.Tensor, first: Sequence[int], sizes: Sequence[int]) -> torch.Tensor:
+    """So many rows and columns from the first on."""
+    rows, columns = (slice(at, at + size) for at, size in zip(first, sizes, strict=True))
+    return maps[:, :, rows, columns]
 
 
 def _of_maps(
     given: torch.Tensor, maps: torch.Tensor, weight: torch.Tensor, way: Way
 ) -> torch.Tensor:
-    """The gradient of the maps: the turned weight over the given one, zeros between its steps."""
-    if way.stride == (1, 1) and way.before == way.after:
-        return _by_library(given, maps, weight, way.stride, way.before, (True, False))
-    found, turned = torch.empty_like(maps), weight.flip(2, 3)
-    sides = [maps.shape[2 + i] + weight.shape[2 + i] - 1 for i in (0, 1)]
-    rows, columns = (
-        slice(first := weight.shape[2 + i] - 1 - way.before[i],
-              first + way.stride[i] * (given.shape[2 + i] - 1) + 1, way.stride[i])
-        for i in (0, 1)
-    )  # fmt: skip
-    for images in _chunks(maps):
-        part = given[images]
-        apart = _empty(part, *sides).zero_()
-        apart[:, :, rows, columns] = part
-        found[images] = F.conv2d(apart, turned, None, 1, 0, 1, len(weight))
+    """The gradient of the maps."""
+    if way.stride == (1, 1):
+        return _of_place((0, 0), given, maps.shape[2:], weight, way)
+    found = torch.empty_like(maps)
+    for row, column in product(range(way.stride[0]), range(way.stride[1])):
+        place = found[:, :, row :: way.stride[0], column :: way.stride[1]]
+        place.copy_(_of_place((row, column), given, place.shape[2:], weight, way))
     return found
+
+
+def _of_place(
+    place: Sequence[int],
+    given: torch.Tensor,
+    sizes: Sequence[int],
+    weight: torch.Tensor,
+    way: Way,
+) -> torch.Tensor:
+    """The gradient of the maps at this place of each step, (N, C, *sizes): the turned part of the
+    weight that meets it goes over the given gradient."""
+    taps, padding, skipped = [], [], []
+    for axis, (at, step, before) in enumerate(zip(place, way.stride, way.before, strict=True)):
+        first = (at + before) % step
+        taps.append(slice(first, None, step))
+        count = len(range(first, weight.shape[2 + axis], step))
+        # Row i of this place meets the gradient's rows i + last, i + last - 1, ..., a tap each.
+        last = (at + before) // step
+        above, below = count - 1 - last, sizes[axis] + last - given.shape[2 + axis]
+        padding.append(max(above, below, 0))
+        skipped.append(padding[axis] - above)
+    part = weight[:, :, taps[0], taps[1]].flip(2, 3)
+    if not (part.numel() and all(sizes)):  # a step longer than the weight, or than the maps
+        return given.new_zeros(*given.shape[:2], *sizes)
+    return _cut(F.conv2d(given, part, None, 1, padding, 1, len(weight)), skipped, sizes)
 
 
 def _of_weight(
     given: torch.Tensor, maps: torch.Tensor, weight: torch.Tensor, way: Way
 ) -> torch.Tensor:
     """The gradient of the weight, in fp32."""
-    down, right = weight.shape[2:]
-    plain = max(down, right) <= PART <= min(maps.shape[2:])  # on less it reads what is not there
-    if plain and way.before == way.after:
-        return _by_library(given, maps, weight, way.stride, way.before, (False, True)).float()
+    # Of maps that are smaller than the weight the library reads what is not there.
+    if max(weight.shape[2:]) <= SMALL <= min(maps.shape[2:]):
+        if way.before == way.after:
+            return _by_library(given, maps, weight, way.stride, way.before)
+        return _by_library(given, _padded(maps, way), weight, way.stride, (0, 0))
+    padding = [max(zeros) for zeros in zip(way.before, way.after, strict=True)]
+    skipped = [most - before for most, before in zip(padding, way.before, strict=True)]
     found = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device)
-    small = weight[:, :, :PART, :PART]
-    height, width = (way.stride[i] * (given.shape[2 + i] - 1) + PART for i in (0, 1))
-    for images in _chunks(maps):
-        around = _padded(maps[images], way)
-        for row, above in _parts(down):
-            for column, beside in _parts(right):
-                under = around[:, :, row : row + height, column : column + width]
-                part = _by_library(given[images], under, small, way.stride, (0, 0), (False, True))
-                rows, columns = (
-                    slice(row + above, row + PART),
-                    slice(column + beside, column + PART),
-                )
-                found[:, :, rows, columns] += part[:, :, above:, beside:]
+    for image, gradient in zip(maps.split(1), given, strict=True):
+        over = F.conv2d(image, gradient[:, None], None, 1, padding, way.stride, len(weight))
+        found += _cut(over, skipped, weight.shape[2:])[0, :, None]
     return found
-
-
-def _parts(side: int) -> Iterator[tuple[int, int]]:
-    """Where each part of a side starts, and how much of it an earlier part has covered."""
-    covered = 0
-    while covered < side:
-        start = min(covered, side - PART)
-        yield start, covered - start
-        covered = start + PART
-
-
-def _chunks(maps: torch.Tensor) -> Iterator[slice]:
-    """Images that are looked at together."""
-    count = max(1, CHUNK_BYTES // (maps[0].numel() * maps.element_size()))
-    yield from (slice(start, start + count) for start in range(0, len(maps), count))
 
 
 def _padded(maps: torch.Tensor, way: Way) -> torch.Tensor:
@@ -190,12 +210,10 @@ def _by_library(
     weight: torch.Tensor,
     stride: tuple[int, int],
     padding: tuple[int, int],
-    wanted: tuple[bool, bool],
 ) -> torch.Tensor:
-    """The usual gradient of the maps, or of the weight."""
-    found = torch.ops.aten.convolution_backward(
+    """The usual gradient of the weight, in fp32."""
+    gradient: torch.Tensor = torch.ops.aten.convolution_backward(
         given, maps, weight, None, stride, padding, (1, 1), False, (0, 0), len(weight),
-        (*wanted, False),
-    )  # fmt: skip
-    gradient: torch.Tensor = found[wanted.index(True)]
-    return gradient
+        (False, True, False),
+    )[1]  # fmt: skip
+    return gradient.float()

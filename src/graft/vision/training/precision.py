@@ -14,6 +14,7 @@ from graft.vision.training.depthwise import can_be_fast, fast_forward
 from graft.vision.training.folding import Fold, find_folds, folded_forwards
 from graft.vision.training.forwards import Forward, with_forwards
 from graft.vision.training.options import FineTuningOptions
+from graft.vision.training.pointwise import can_be_product, product_forward
 
 
 class Precision:
@@ -48,7 +49,7 @@ class Precision:
         with ExitStack() as stack:
             if self.device.type == "cpu":
                 stack.enter_context(with_forwards(frugal_forwards(model)))
-                stack.enter_context(fast_depthwise(model))
+                stack.enter_context(fast_convolutions(model))
             stack.enter_context(with_forwards(folded_forwards(self._folds)))
             if self.is_bf16:
                 stack.enter_context(linear_head_in_fp32(model))
@@ -79,17 +80,24 @@ class Precision:
 
 
 @contextmanager
-def fast_depthwise(model: nn.Module) -> Iterator[None]:
-    """Depthwise convolutions within compute their gradients as `depthwise` does, or else in fp32.
+def fast_convolutions(model: nn.Module) -> Iterator[None]:
+    """Depthwise and pointwise convolutions within compute their gradients as `depthwise` and
+    `pointwise` do; depthwise ones that cannot, in fp32.
 
-    On CPUs the library's own bf16 backward pass of them is many times slower than that of fp32,
-    while pointwise and dense convolutions gain; EfficientNets are made of both.
+    On CPUs the library's own bf16 backward pass of those is many times slower than that of fp32,
+    while dense convolutions gain; EfficientNets are made of both.
     """
-    found = [module for module in model.modules() if _is_depthwise(module)]
-    fast: dict[nn.Module, Forward] = {
-        module: fast_forward(module) for module in found if can_be_fast(module)
-    }
-    with with_forwards(fast), _in_fp32(module for module in found if module not in fast):
+    fast: dict[nn.Module, Forward] = {}
+    wide: list[nn.Module] = []
+    for module in model.modules():
+        if can_be_product(module):
+            fast[module] = product_forward(module)
+        elif _is_depthwise(module):
+            if can_be_fast(module):
+                fast[module] = fast_forward(module)
+            else:
+                wide.append(module)
+    with with_forwards(fast), _in_fp32(wide):
         yield
 
 

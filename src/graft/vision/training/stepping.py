@@ -168,12 +168,19 @@ class Steps:
             self._settle_now(added)
             self._pull()
         # A step itself may overflow, of which no gradient tells.
-        largest = torch.stack(torch._foreach_norm(self._floating, ord=math.inf)).max()
-        self.findings.note(Finding("weights", largest, met, added))
+        self.findings.note(Finding("weights", self._largest(), met, added))
         self.optimizer.zero_grad(set_to_none=True)
         self.taken += 1
         if self.average:
             self.average.update(self.model)
+
+    @torch.no_grad()
+    def _largest(self) -> torch.Tensor:
+        """The largest size of a moving weight: one kernel for all on a GPU; a CPU is told one by
+        one in a fourth of the time that this takes it."""
+        if self.device.type == "cpu":
+            return torch.stack([weight.abs().amax() for weight in self._floating]).max()
+        return torch.stack(torch._foreach_norm(self._floating, ord=math.inf)).max()
 
     @torch.no_grad()
     def _pull(self) -> None:
