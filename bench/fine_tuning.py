@@ -35,7 +35,7 @@ from graft.vision.preprocessing import Preprocessing
 from graft.vision.tasks import choose_task
 from graft.vision.training.options import FineTuningOptions
 
-IMAGES, ROUNDS, BATCH = 96, 2, 16
+IMAGES, ROUNDS, BATCH = 192, 2, 16
 FROZEN = {"four": 5, "five": 6}
 """First blocks that are frozen, and how many stages those are with the stem."""
 EPOCHS = 3
