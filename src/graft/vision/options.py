@@ -60,7 +60,7 @@ class TaskOptions(Options):
         Args:
             texts: truth texts of the training split.
             view: how images become what the model sees.
-            short_side_px: to which the shorter side of stored pixels is reduced, if at all.
+            short_side_px: of `DecodingOptions`: how far stored pixels are reduced, if at all.
 
         Raises:
             HarmonyError: for a view that the task can make nothing of.

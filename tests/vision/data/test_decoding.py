@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from graft.vision.data.decoding import Decoded, DecodingOptions, decode
+from graft.vision.data.options import stored_size
 from graft.vision.errors import OptionsError, UnusableImageError
 from image_bombs import chunk, file_of, picture, png_of, tiled_tiff
 
@@ -212,11 +213,26 @@ def test_decode__refuses_several_frames_or_takes_the_first(form) -> None:
     assert "first of several frames" in decoded.notes
 
 
-@pytest.mark.parametrize("side", [8, 20, 24, 100])
+@pytest.mark.parametrize("side", [8, 19, 24, 100])
 def test_decode__reduces_to_the_short_side_and_keeps_the_original_size(side) -> None:
     decoded = decode(file_of(picture()), DecodingOptions(short_side_px=side))
     assert decoded.pixels.shape == (min(side, 24), round(40 * min(side, 24) / 24), 3)
     assert (decoded.width, decoded.height) == (40, 24)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+@pytest.mark.parametrize(
+    ("shorter", "kept"), [(39, 39), (40, 40), (41, 41), (50, 50), (51, 40), (60, 40), (400, 40)]
+)
+def test_decode__reduces_only_what_is_larger_by_more_than_a_quarter(shorter, kept, form) -> None:
+    pixels, longer = picture(shorter, 2 * shorter), round(2 * shorter * kept / shorter)
+    for image in (pixels, pixels.transpose(1, 0, 2)):
+        data = file_of(np.ascontiguousarray(image), form)
+        found = decode(data, DecodingOptions(short_side_px=40))
+        whole = decode(data, DecodingOptions(short_side_px=None))
+        assert sorted(found.pixels.shape[:2]) == [kept, longer]
+        assert stored_size(whole.width, whole.height, 40) == found.pixels.shape[1::-1]
+        assert (kept == shorter) == np.array_equal(found.pixels, whole.pixels)
 
 
 @pytest.mark.parametrize("shape", [(960, 640), (962, 641), (480, 720)], ids=str)

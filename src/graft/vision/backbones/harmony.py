@@ -82,7 +82,7 @@ def _size_warnings(contract: Mapping[str, Any], view: Mapping[str, Any]) -> list
 
 def _store_warnings(view: Mapping[str, Any], decoding: DecodingOptions) -> list[str]:
     needed = view["size_px"] / view["crop_share"] if view["fit"] == "crop" else view["size_px"]
-    kept = decoding.short_side_px
+    kept = decoding.short_side_px  # the least that is left of a larger image
     if kept is None or needed <= kept:
         return []
     raise HarmonyError(

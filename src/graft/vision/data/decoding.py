@@ -14,9 +14,10 @@ The rule, by what the file holds:
 - several frames: refused, or the first with ``frames: first``.
 - DICOM: by the rule in `dicom`.
 - EXIF orientation 2 to 8: applied. Other values: ignored and noted.
-- larger than ``short_side_px``: reduced, so that stores stay small, by the antialiased bicubic
-  filter of most views: what is scaled twice by it lies nearer to what is scaled once than after
-  averaging by area. Large JPEGs are reduced in part while they are decoded.
+- larger than ``short_side_px`` by more than a quarter: reduced to it (`stored_size`), so that
+  stores stay small, by the antialiased bicubic filter of most views: what is scaled twice by it
+  lies nearer to what is scaled once than after averaging by area. Large JPEGs are reduced in part
+  while they are decoded.
 
 Never more than ``max_pixels`` are decoded: the header is asked first. Refused are also sides of
 more than 50 to 1, of which no square view can be made, and files that take far more work or memory
@@ -34,7 +35,7 @@ from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageEr
 from graft.vision.data.conversion import is_wide_colour, to_uint8
 from graft.vision.data.dicom import is_dicom, may_be_dicom, read_dicom
 from graft.vision.data.jpeg import read_plain_jpeg, reduction_of
-from graft.vision.data.options import DecodingOptions
+from graft.vision.data.options import DecodingOptions, stored_size
 from graft.vision.errors import UnusableImageError
 from graft.vision.preprocessing import resize_smooth, with_channels
 from graft.vision.records import Array
@@ -227,10 +228,8 @@ def _decoded(
     options: DecodingOptions,
 ) -> Decoded:
     """Reduce upright pixels of an original of this size, of which they may be a part."""
-    short, shorter = options.short_side_px, min(width, height)
-    if short is not None and shorter > short:
-        wide, high = (max(1, round(side * short / shorter)) for side in (width, height))
-        if pixels.shape[:2] != (high, wide):
-            pixels = resize_smooth(pixels, wide, high, "bicubic")
+    wide, high = stored_size(width, height, options.short_side_px)
+    if pixels.shape[:2] != (high, wide):
+        pixels = resize_smooth(pixels, wide, high, "bicubic")
     pixels = with_channels(pixels, options.channels)
     return Decoded(np.ascontiguousarray(pixels), width, height, bands, notes)

@@ -23,7 +23,7 @@ def reduction_of(image: Image.Image, short_side_px: int | None) -> int:
 
     Its cosines are summed over fewer pixels (ITU-T T.81, A.3.3, at a smaller size), which saves a
     third of the time on large photographs. At least twice the side that is kept is left, so that
-    how the image is reduced to it hardly depends on the kind of its file.
+    how the image is reduced to it (`stored_size`) hardly depends on the kind of its file.
     """
     if image.format != "JPEG" or short_side_px is None:
         return 1

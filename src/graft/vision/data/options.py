@@ -6,15 +6,20 @@ from pydantic import Field
 
 from graft.vision.options import Options
 
-DECODING_RULE = 5
+DECODING_RULE = 6
 """Raised whenever `decode` gives other pixels for the same file."""
+WORTH_REDUCING = 1.25
+"""How many times ``short_side_px`` the shorter side must exceed for an image to be reduced. Below
+that, reducing takes more of the CPU than it saves whoever reads and scales the pixels afterwards,
+and each filter that pixels pass loses something."""
 
 
 class DecodingOptions(Options):
     """How files become pixels; part of every model's card, so that serving does the same."""
 
     short_side_px: int | None = Field(default=320, ge=8)
-    """Larger images are reduced once, by all of their pixels, to this shorter side; null: none."""
+    """Images larger than this by more than a quarter (`stored_size`) are reduced once, by all of
+    their pixels, to this shorter side; null: none."""
     max_pixels: int = Field(default=50_000_000, ge=1, le=178_956_970)
     """Images whose header states more are refused before they are decoded; Pillow opens no more
     than the greatest value allowed here."""
@@ -30,6 +35,19 @@ class DecodingOptions(Options):
         from graft.vision.records import digest_of  # brings pandas; the listing goes without
 
         return digest_of({"rule": DECODING_RULE, **self.model_dump(mode="json")})
+
+
+def stored_size(width: int, height: int, short_side_px: int | None) -> tuple[int, int]:
+    """Width and height at which the pixels of an image of these sides are stored.
+
+    Its own, unless the shorter one exceeds `WORTH_REDUCING` times ``short_side_px``, which it then
+    becomes.
+    """
+    shorter = min(width, height)
+    if short_side_px is None or shorter <= WORTH_REDUCING * short_side_px:
+        return width, height
+    scaled = [max(1, round(side * short_side_px / shorter)) for side in (width, height)]
+    return scaled[0], scaled[1]
 
 
 class SourceOptions(Options):

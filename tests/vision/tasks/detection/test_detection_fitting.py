@@ -72,3 +72,10 @@ def test_fitted_to__tiles_takes_sizes_as_the_stored_pixels_have_them() -> None:
     halved = TaskOptions().fitted_to(texts, tiles, min(width, height) // 2)
     assert halved == TaskOptions().fitted_to(texts_of(24, 36), tiles, min(width, height))
     assert halved.anchor_scales != TaskOptions().fitted_to(texts, tiles).anchor_scales
+
+
+def test_fitted_to__knows_that_little_is_not_reduced() -> None:
+    tiles, texts = VIEW.model_copy(update={"fit": "tiles"}), texts_of(48, 72)
+    whole = TaskOptions().fitted_to(texts, tiles)
+    assert TaskOptions().fitted_to(texts, tiles, 384) == whole  # 480 px are a quarter more
+    assert TaskOptions().fitted_to(texts, tiles, 383) != whole

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from graft.vision.data.options import stored_size
 from graft.vision.preprocessing import Preprocessing, frame_of
 from graft.vision.records import Array
 from graft.vision.tasks.detection.options import TaskOptions
@@ -32,7 +33,7 @@ def fit_anchors(
     Args:
         texts: truth texts of the training split.
         view: how images become what the detector sees.
-        short_side_px: to which the shorter side of stored pixels is reduced, if at all.
+        short_side_px: by which it is known how far stored pixels are reduced (`stored_size`).
     """
     sides = _sides_in_view(texts, view, short_side_px)
     if len(sides) < FEW_BOXES:
@@ -56,11 +57,10 @@ def _sides_in_view(texts: Sequence[str], view: Preprocessing, short_side_px: int
         if not said["classes"]:
             continue
         width, height = said["size_px"]
-        stored = (height, width)
-        if view.fit == "tiles" and short_side_px:  # whose scale is that of the stored pixels
-            kept = min(1.0, short_side_px / min(stored))
-            stored = (round(height * kept), round(width * kept))
-        frame = frame_of(stored, width, height, view)
+        stored = (width, height)
+        if view.fit == "tiles":  # whose scale is that of the stored pixels
+            stored = stored_size(width, height, short_side_px)
+        frame = frame_of(stored[::-1], width, height, view)
         boxes = np.array(said["boxes_xyxy"], float)
         sides.append((boxes[:, 2:] - boxes[:, :2]) * [frame.scale_x, frame.scale_y])
     return np.concatenate(sides)
