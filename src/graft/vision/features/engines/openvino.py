@@ -2,6 +2,8 @@
 
 import copy
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -22,14 +24,31 @@ least of the CPU so, of 1 to 32; B0, ResNets, Inception and ViT differ by noise.
 
 
 class _FromViews(torch.nn.Module):
-    """Takes views as they lie in memory, (N, S, S, C)."""
+    """Takes views as they lie in memory, (N, S, S, C).
+
+    The model is none of its parts, and its weights become constants of the trace: of each module
+    among the parts torch would make a script module first, which takes as long as tracing does.
+    """
 
     def __init__(self, model: GraftedModel) -> None:
         super().__init__()
-        self.model = model
+        self._held = (model,)
 
     def forward(self, views: torch.Tensor) -> torch.Tensor:
-        return self.model.flat_features(views.permute(0, 3, 1, 2))
+        return self._held[0].flat_features(views.permute(0, 3, 1, 2))
+
+
+@contextmanager
+def _constant(model: GraftedModel) -> Iterator[None]:
+    """Parameters that may learn cannot be constants of a graph."""
+    learning = [each for each in model.parameters() if each.requires_grad]
+    try:
+        for each in learning:
+            each.requires_grad_(False)
+        yield
+    finally:
+        for each in learning:
+            each.requires_grad_(True)
 
 
 def _at_size(model: GraftedModel, size_px: int) -> GraftedModel:
@@ -57,19 +76,15 @@ def _identity(model: GraftedModel, shape: tuple[int, ...]) -> dict[str, object]:
 def _converted(model: GraftedModel, shape: tuple[int, ...]) -> Any:
     """Raises `OptionsError` for what OpenVINO cannot read."""
     example = torch.zeros(shape, dtype=torch.uint8)
-    whole = _FromViews(_at_size(model, shape[1])).eval()
+    sized = _at_size(model, shape[1]).eval()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.no_grad(), _constant(sized):
             # OpenVINO reads models through torch.jit, which torch calls old.
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             # That sizes become constants is what is wanted.
             warnings.simplefilter("ignore", torch.jit.TracerWarning)
-            # Left to itself, OpenVINO traces with a check that takes three times as long.
-            with torch.no_grad():
-                traced = torch.jit.trace(whole, example, check_trace=False)
-            # A third of the operations are left, each of which takes long to read.
-            graph = _read_traced(torch.jit.freeze(traced), example)
+            graph = _read_traced(_traced(sized, example), example)
     except Exception as error:  # what it cannot read, it refuses in many ways
         raise OptionsError(
             f"OpenVINO cannot read {model.backbone.contract.architecture}",
@@ -80,6 +95,13 @@ def _converted(model: GraftedModel, shape: tuple[int, ...]) -> Any:
     graph.input().get_node().set_element_type(openvino().Type.u8)
     graph.reshape(list(shape))
     return graph
+
+
+def _traced(model: GraftedModel, example: torch.Tensor) -> Any:
+    # Left to itself, OpenVINO traces with a check that takes three times as long.
+    traced = torch.jit.trace(_FromViews(model).eval(), example, check_trace=False)
+    # A third of the operations are left, each of which takes long to read.
+    return torch.jit.freeze(traced)
 
 
 def _read_traced(traced: Any, example: torch.Tensor) -> Any:
