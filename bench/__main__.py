@@ -23,8 +23,6 @@ from bench import measure
 HERE = Path(__file__).parent
 LATEST = HERE / "latest.json"
 NAMES = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
-# One thread per process where libraries would take all cores: CPU seconds are then comparable.
-SETTINGS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "DO_NOT_TRACK": "true"}
 
 
 def main(names: Sequence[str]) -> int:
@@ -33,7 +31,7 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         print(f"no bench {', '.join(unknown)}; allowed: {', '.join(NAMES)}", file=sys.stderr)
         return 2
-    os.environ.update(SETTINGS)
+    os.environ["DO_NOT_TRACK"] = "true"
     found, failed = {}, []
     for name in names or NAMES:
         print(f"-- {name}", flush=True)

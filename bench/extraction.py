@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,30 +61,54 @@ class Costs:
         return 1e3 * self.seconds[what] / self.images[what]
 
 
+@dataclass
+class Compared:
+    """Both ways, over the same images, and what they gave.
+
+    ``usual``: features of the files of ``order``, in parts; ``ours``: by the digest of the file.
+    """
+
+    costs: Costs
+    model: GraftedModel
+    view: Preprocessing
+    order: list[Path]
+    copies: list[Path]
+    usual: list[Array]
+    ours: dict[str, Array]
+
+
 def measure(say: Say) -> dict[str, Measure]:
     """The whole road, its parts, and what the two ways' features are worth to a probe."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="graft-extraction-") as name:
-        folder = Path(name)
-        files, copies = _lay(folder, say)
-        backbone = BackboneOptions(name="efficientnet_lite0")
-        view = Preprocessing.from_record(describe_backbone(backbone)["preprocessing"])
-        model = GraftedModel(load_backbone(backbone), torch.nn.Identity()).eval()
-        raw, costs, usual, ours = folder / "raw", Costs(), [], {}
-        _usual_way(files[:4], model, view)  # what is built once counts against neither
-        for turn in range(ROUNDS):
-            part = files[turn::ROUNDS]
-            usual.append(costs.of("usual", len(part), lambda p=part: _usual_way(p, model, view)))
-            at = folder / f"round-{turn}"
-            ours = costs.of("ours", len(copies), lambda at=at: _road(raw, at, model, view))
-            say(f"{turn + 1}: usual {costs.ms('usual'):.1f}, ours {costs.ms('ours'):.2f} CPU ms")
-        order = [file for turn in range(ROUNDS) for file in files[turn::ROUNDS]]
-        found = np.stack([ours[hashlib.sha256(file.read_bytes()).hexdigest()] for file in order])
-        cosine = _parts(costs, [file.read_bytes() for file in copies[:APART]], model, view)
+        both = compare(Path(name), say)
+        costs, order = both.costs, both.order
+        digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in order]
+        found = np.stack([both.ours[digest] for digest in digests])
+        apart = [file.read_bytes() for file in both.copies[:APART]]
+        cosine = _parts(costs, apart, both.model, both.view)
         _tell(costs, cosine, say)
         truths = [file.parent.name for file in order]
-        worth = (_accuracy(found, truths), _accuracy(np.concatenate(usual), truths))
+        worth = (_accuracy(found, truths), _accuracy(np.concatenate(both.usual), truths))
     return _rows(costs, cosine, worth)
+
+
+def compare(folder: Path, say: Say) -> Compared:
+    """Take both ways in turn, with the threads and cores that this process has."""
+    files, copies = _lay(folder, say)
+    backbone = BackboneOptions(name="efficientnet_lite0")
+    view = Preprocessing.from_record(describe_backbone(backbone)["preprocessing"])
+    model = GraftedModel(load_backbone(backbone), torch.nn.Identity()).eval()
+    order = [file for turn in range(ROUNDS) for file in files[turn::ROUNDS]]
+    both = Compared(Costs(), model, view, order, copies, [], {})
+    raw, costs = folder / "raw", both.costs
+    _usual_way(files[:4], model, view)  # what is built once counts against neither
+    for turn in range(ROUNDS):
+        part, at = files[turn::ROUNDS], folder / f"round-{turn}"
+        both.usual.append(costs.of("usual", len(part), partial(_usual_way, part, model, view)))
+        both.ours = costs.of("ours", len(copies), partial(_road, raw, at, model, view))
+        say(f"{turn + 1}: usual {costs.ms('usual'):.1f}, ours {costs.ms('ours'):.2f} CPU ms")
+    return both
 
 
 def _lay(folder: Path, say: Say) -> tuple[list[Path], list[Path]]:
