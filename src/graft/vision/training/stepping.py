@@ -176,8 +176,8 @@ class Steps:
 
     @torch.no_grad()
     def _largest(self) -> torch.Tensor:
-        """The largest size of a moving weight: one kernel for all on a GPU; a CPU is told one by
-        one in a fourth of the time that this takes it."""
+        """The largest magnitude of a moving weight. One kernel asks all of them on a GPU; on a CPU
+        that takes four times as long as to ask each."""
         if self.device.type == "cpu":
             return torch.stack([weight.abs().amax() for weight in self._floating]).max()
         return torch.stack(torch._foreach_norm(self._floating, ord=math.inf)).max()
