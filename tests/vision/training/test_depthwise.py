@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from own_gradients import check_as_torch, check_nothing_unasked, gradients
 from timm.layers import Conv2dSame
 from torch import nn
 
@@ -32,16 +33,6 @@ CONVOLUTIONS = [
 ]
 
 
-def gradients(module: nn.Module, maps: torch.Tensor, given: torch.Tensor) -> list[torch.Tensor]:
-    """What comes out, and the gradients of the maps and of each parameter."""
-    maps = maps.clone().requires_grad_()
-    module.zero_grad()
-    found = module(maps)
-    (found.float() * given[..., : found.shape[2], : found.shape[3]]).sum().backward()
-    assert maps.grad is not None
-    return [found.detach(), maps.grad, *(p.grad for p in module.parameters())]
-
-
 @pytest.mark.parametrize(("kind", "options", "side_px"), CONVOLUTIONS)
 def test_fast__is_what_torch_gives_forwards_and_backwards(
     kind: Any, options: dict[str, Any], side_px: int
@@ -50,18 +41,8 @@ def test_fast__is_what_torch_gives_forwards_and_backwards(
     module = kind(6, 6, groups=6, **options).to(memory_format=torch.channels_last)
     maps, given = torch.randn(2, 3, 6, side_px + 6, side_px + 7)
     maps = maps[:, :, :side_px, : side_px + 1]
-    plain = gradients(module, maps, given)
     assert can_be_fast(module)
-    with with_forwards({module: fast_forward(module)}):
-        found = gradients(module, maps, given)
-        with torch.autocast("cpu", torch.bfloat16):
-            half = gradients(module, maps, given)
-    for wanted, one, rounded in zip(plain, found, half, strict=True):
-        torch.testing.assert_close(one, wanted, rtol=1e-5, atol=1e-5)
-        off = (rounded.float() - wanted).abs().max() / wanted.abs().max()
-        assert off < 2e-2  # bf16 keeps eight bits
-    assert half[0].dtype == torch.bfloat16
-    assert {one.dtype for one in half[1:]} == {torch.float32}
+    check_as_torch(module, fast_forward(module), maps, given)
 
 
 @pytest.mark.parametrize(
@@ -80,12 +61,8 @@ def test_fast__leaves_others_alone(options: dict[str, Any]) -> None:
 
 
 def test_fast__computes_no_gradient_that_nobody_asked_for() -> None:
-    module = nn.Conv2d(4, 4, 5, groups=4, padding=2).requires_grad_(False)
-    maps = torch.randn(1, 4, 6, 6)
-    with with_forwards({module: fast_forward(module)}):
-        assert not module(maps).requires_grad
-        module(maps.requires_grad_()).sum().backward()
-    assert maps.grad is not None and module.weight.grad is None
+    module = nn.Conv2d(4, 4, 5, groups=4, padding=2)
+    check_nothing_unasked(module, fast_forward(module), torch.randn(1, 4, 6, 6))
 
 
 @pytest.mark.parametrize("stride", [1, 2])

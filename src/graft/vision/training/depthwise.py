@@ -23,7 +23,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from graft.vision.training.forwards import Forward
+from graft.vision.training.forwards import Forward, as_autocast
 from graft.vision.training.pointwise import summed
 
 SMALL = 3
@@ -57,9 +57,7 @@ def fast_forward(module: nn.Conv2d) -> Forward:
     """What such a module runs in place of its own forward pass, with gradients of its own."""
 
     def forward(maps: torch.Tensor) -> torch.Tensor:
-        device = maps.device.type
-        if torch.is_autocast_enabled(device):
-            maps = maps.to(torch.get_autocast_dtype(device))
+        maps = as_autocast(maps)
         found: torch.Tensor = _Depthwise.apply(maps, module.weight, module.bias, _way(module, maps))
         return found
 
@@ -188,20 +186,16 @@ def _of_weight(
 def _padded(maps: torch.Tensor, way: Way) -> torch.Tensor:
     """As `torch.nn.functional.pad`, which fills all with zeros first."""
     (above, beside), height, width = way.before, maps.shape[2], maps.shape[3]
-    found = _empty(maps, above + height + way.after[0], beside + width + way.after[1])
+    size = (*maps.shape[:2], above + height + way.after[0], beside + width + way.after[1])
+    found = torch.empty(
+        size, dtype=maps.dtype, device=maps.device, memory_format=torch.channels_last
+    )
     found[:, :, above : above + height, beside : beside + width] = maps
     for rows in (slice(0, above), slice(above + height, None)):
         found[:, :, rows] = 0
     for columns in (slice(0, beside), slice(beside + width, None)):
         found[:, :, :, columns] = 0
     return found
-
-
-def _empty(like: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    size = (*like.shape[:2], height, width)
-    return torch.empty(
-        size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
-    )
 
 
 def _by_library(
